@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"strings"
+	"time"
+)
+
+// AccountID names an account of the configuration: 1 to 64 characters of
+// a-z, 0-9, '-', '_' and '.', beginning with a letter or digit.
+type AccountID string
+
+// MessageID is ours. It begins with the account's Tag, so that a record can be
+// found from the id alone, and sorts by the time it was made within an account.
+type MessageID string
+
+// ProviderMessageID is what the provider calls the message. It is opaque.
+type ProviderMessageID string
+
+// BatchID is ours and begins with the account's Tag.
+type BatchID string
+
+// idAlphabet is Crockford's base 32 in lower case: it sorts as its bits do and
+// has no letters that are mistaken for digits.
+const idAlphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+
+var idEncoding = base32.NewEncoding(idAlphabet).WithPadding(base32.NoPadding)
+
+const (
+	tagLength = 8  // 40 bits
+	idLength  = 32 // tag, then 48 bits of milliseconds and 72 of chance, padded to 24 characters
+)
+
+// Valid reports whether the id has the form the configuration allows.
+func (id AccountID) Valid() bool {
+	if len(id) == 0 || len(id) > 64 {
+		return false
+	}
+	for i, r := range id {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+		case (r == '-' || r == '_' || r == '.') && i > 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// Tag is the account's opaque mark in ids and in Redis keys: eight characters,
+// the same for the same id for ever. Two accounts with one tag can't live in
+// one configuration; the configuration is refused then.
+func (id AccountID) Tag() string {
+	sum := sha256.Sum256([]byte(id))
+	return idEncoding.EncodeToString(sum[:5])
+}
+
+// NewMessageID makes an id for a message of the account accepted at the given
+// time.
+func NewMessageID(account AccountID, at time.Time) MessageID {
+	return MessageID(newID(account, at))
+}
+
+// NewBatchID makes an id for a batch of the account begun at the given time.
+func NewBatchID(account AccountID, at time.Time) BatchID {
+	return BatchID(newID(account, at))
+}
+
+func newID(account AccountID, at time.Time) string {
+	var b [15]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(at.UnixMilli())<<16)
+	_, _ = rand.Read(b[6:]) // never fails, see crypto/rand
+	return account.Tag() + idEncoding.EncodeToString(b[:])
+}
+
+// Tag is the mark of the account that the message belongs to.
+func (id MessageID) Tag() string { return tagOf(string(id)) }
+
+// Valid reports whether the id could be one of ours.
+func (id MessageID) Valid() bool { return validID(string(id)) }
+
+// Tag is the mark of the account that the batch belongs to.
+func (id BatchID) Tag() string { return tagOf(string(id)) }
+
+// Valid reports whether the id could be one of ours.
+func (id BatchID) Valid() bool { return validID(string(id)) }
+
+func tagOf(id string) string {
+	if len(id) < tagLength {
+		return ""
+	}
+	return id[:tagLength]
+}
+
+func validID(id string) bool {
+	if len(id) != idLength {
+		return false
+	}
+	return strings.Trim(id, idAlphabet) == ""
+}

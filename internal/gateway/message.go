@@ -1,0 +1,152 @@
+package gateway
+
+import "time"
+
+// Message is what a caller asked to be sent, with every default filled in.
+type Message struct {
+	ID          MessageID
+	Account     AccountID
+	Recipient   Recipient
+	Content     Content
+	Priority    Priority
+	Reference   string
+	ReplyTo     string // a message id, ours or the provider's
+	Batch       BatchID
+	OnUnknown   OnUnknown
+	CallbackURL string
+	Metadata    map[string]string
+	CreatedAt   time.Time
+	SendAt      time.Time // zero: at once
+	ExpiresAt   time.Time // no attempt begins at or after it
+}
+
+// Record is what is known of a message.
+type Record struct {
+	Message
+	Purged            bool // the content is gone
+	Status            Status
+	UpdatedAt         time.Time // of the last change of status
+	ProviderMessageID ProviderMessageID
+	PossibleDuplicate bool
+	Error             *Error
+	Attempts          []Attempt // the last 20, the oldest first
+	History           []StatusChange
+	Sequence          int // of the task that may begin the next attempt
+	Spent             int // attempts that count
+}
+
+// StatusAt is the status a reader sees at the given time: a message whose time
+// to live has ended is expired, whether or not its record says so yet.
+func (r *Record) StatusAt(now time.Time) Status {
+	if r.Status.Waiting() && !r.ExpiresAt.IsZero() && !now.Before(r.ExpiresAt) {
+		return StatusExpired
+	}
+	return r.Status
+}
+
+// StatusChange is one line of a message's history.
+type StatusChange struct {
+	Status Status
+	At     time.Time
+}
+
+// Attempt is one call to the provider. An attempt in flight has no outcome and
+// no end.
+type Attempt struct {
+	Number    int // from 1, every call counted
+	StartedAt time.Time
+	EndedAt   time.Time
+	Outcome   Outcome
+	Code      string
+	Detail    string
+}
+
+// Error says why a message ended or waits. It is shown to callers: neither
+// Title nor Detail holds personal data of our own making, and no secret.
+type Error struct {
+	Class  Class
+	Code   string // the provider's, or ours where no provider spoke
+	Title  string
+	Detail string
+}
+
+func (e *Error) Error() string {
+	s := string(e.Class)
+	if e.Code != "" {
+		s += " " + e.Code
+	}
+	if e.Title != "" {
+		s += ": " + e.Title
+	}
+	return s
+}
+
+// Result is what one attempt came to.
+type Result struct {
+	Outcome           Outcome
+	ProviderMessageID ProviderMessageID // with OutcomeAccepted; may be empty if the answer held none
+	Error             *Error            // nil only with OutcomeAccepted
+	Scope             Scope             // what the outcome is about; empty means ScopeMessage
+	RetryAfter        time.Duration     // the wait the provider asks for; zero: our policy decides
+	MaxAttempts       int               // of this kind of failure, if lower than the account's; zero: the account's
+	Suppress          *Suppression      // to be written, with OutcomeRejected and ClassRecipient
+}
+
+// Retryable reports whether the message goes back to its queue.
+func (r Result) Retryable() bool {
+	switch r.Outcome {
+	case OutcomeThrottled, OutcomeTransient, OutcomeSuspended:
+		return true
+	case OutcomeAccepted, OutcomeRejected, OutcomeUnknown:
+		return false
+	}
+	return false
+}
+
+// SuppressionScope is how much of an account's traffic a suppression stops.
+type SuppressionScope string
+
+// The scopes of a suppression.
+const (
+	SuppressAll       SuppressionScope = "all"
+	SuppressMarketing SuppressionScope = "marketing"
+	SuppressCooldown  SuppressionScope = "cooldown"
+)
+
+// Suppression is a do-not-send entry for one recipient of one account.
+type Suppression struct {
+	Scope  SuppressionScope
+	Reason string
+	For    time.Duration // zero: until it is removed
+}
+
+// Receipt is one status the provider reports of a message it has.
+type Receipt struct {
+	Message           MessageID // from correlation data, if it was ours and echoed
+	ProviderMessageID ProviderMessageID
+	Status            Status // sent, delivered, read, failed or accepted
+	At                time.Time
+	Error             *Error // with StatusFailed
+	Suppress          *Suppression
+}
+
+// Inbound is what sending needs to know of a message that a recipient wrote.
+type Inbound struct {
+	From Recipient
+	At   time.Time
+	Text string // to be looked at for opt-out words, never stored
+}
+
+// Callback is what one provider callback carries.
+type Callback struct {
+	Receipts []Receipt
+	Inbound  []Inbound
+}
+
+// FieldError names one field of a request and what is wrong with it.
+type FieldError struct {
+	Field   string `json:"field"`   // a path such as "interactive.action.buttons[0].reply.title"
+	Message string `json:"message"` // a phrase that continues the field's name: "must be …"
+}
+
+func (e FieldError) Error() string { return e.Field + ": " + e.Message }

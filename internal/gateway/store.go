@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"errors"
+	"time"
+)
+
+// What a store may answer besides success. Test with errors.Is.
+var (
+	// ErrNotFound: nothing of that name is kept.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: the message is past the point where this could be done.
+	ErrConflict = errors.New("conflict")
+	// ErrKeyReused: the idempotency key belongs to a post with another body.
+	ErrKeyReused = errors.New("idempotency key was used with another body")
+	// ErrUnavailable: the store didn't confirm; what was asked may or may not
+	// have happened.
+	ErrUnavailable = errors.New("store unavailable")
+)
+
+// Post is one message to be accepted, with what makes a repetition of it
+// recognisable.
+type Post struct {
+	Message        Message
+	IdempotencyKey string   // scoped to the account; empty: none
+	BodyHash       [32]byte // of the request after parsing and defaults
+}
+
+// Accepted is the answer to a post. It is kept with the idempotency key, so
+// that a repetition gets the same one.
+type Accepted struct {
+	ID        MessageID   `json:"id"`
+	Account   AccountID   `json:"account"`
+	To        Recipient   `json:"to"`
+	Type      ContentType `json:"type"`
+	Priority  Priority    `json:"priority"`
+	Status    Status      `json:"status"` // queued or scheduled
+	Reference string      `json:"reference,omitempty"`
+	CreatedAt time.Time   `json:"created_at"`
+	Replayed  bool        `json:"-"` // a repetition: nothing was written
+}
+
+// Query selects messages, the newest first. Zero fields select everything.
+type Query struct {
+	Accounts  []AccountID // at least one
+	Status    Status
+	Recipient Recipient
+	Reference string
+	Batch     BatchID
+	Since     time.Time
+	Cursor    string // of the page before
+	Limit     int    // 1 to 200
+}
+
+// Page is one page of messages. Next is empty on the last one; a page may hold
+// fewer records than asked for, even none, and still not be the last.
+type Page struct {
+	Records []Record
+	Next    string
+}
+
+// BreakerState is the state of an account's circuit breaker.
+type BreakerState string
+
+// The states: traffic flows, stopped, single probes.
+const (
+	BreakerClosed   BreakerState = "closed"
+	BreakerOpen     BreakerState = "open"
+	BreakerHalfOpen BreakerState = "half-open"
+)
+
+// AccountState is what moves about an account.
+type AccountState struct {
+	Paused         bool // the whole account, by the configuration or an operator
+	PausedLanes    []Priority
+	Hold           *Hold
+	Breaker        BreakerState
+	EffectiveRate  float64 // a second; zero while paused, held or open
+	Owner          string  // the worker that sends for it; empty: none
+	Lanes          map[Priority]LaneState
+	SentLastMinute int64
+}
+
+// Worker is one worker process that is alive.
+type Worker struct {
+	ID        string
+	Host      string
+	Revision  int64 // of its configuration
+	StartedAt time.Time
+	Accounts  []AccountID
+}

@@ -1,0 +1,56 @@
+// Package sender takes one message at a time through its stages: load, check,
+// allow, begin, call, record. It knows when an attempt may begin and what its
+// outcome means; what a provider's requests and answers look like is the
+// business of the packages below it, one for each system.
+package sender
+
+import (
+	"context"
+	"net/http"
+
+	"sluice/internal/gateway"
+)
+
+// Provider speaks one system's dialect for one account. It does not send: the
+// sender does, and knows whether the request was written. Implementations are
+// safe for concurrent use.
+type Provider interface {
+	// Check names what the dialect can't express in a message that is sound
+	// otherwise (gateway.Content.Validate), by the field's path in the request.
+	// It does no I/O; it is asked at accept.
+	Check(m *gateway.Message) []gateway.FieldError
+
+	// MediaRule says what files of a kind the provider takes. No Types means
+	// the kind isn't taken at all.
+	MediaRule(kind gateway.MediaKind) gateway.MediaRule
+
+	// NewRequest renders the call: method, URL, headers, body with its length.
+	// An error that is a *gateway.Error ends the attempt as its class says;
+	// any other is a defect.
+	NewRequest(ctx context.Context, c Call) (*http.Request, error)
+
+	// Interpret reads a complete answer. It never fails: what it can't
+	// understand is an outcome too.
+	Interpret(a Answer) gateway.Result
+}
+
+// Call is one attempt about to be made.
+type Call struct {
+	Message *gateway.Message // references to our own ids are resolved to the provider's
+	ReplyTo gateway.ProviderMessageID
+	Attempt int // from 1
+	// CallbackURL is where the provider may report on this very attempt, for
+	// dialects whose only correlation is a URL. Empty if the API has no public
+	// address.
+	CallbackURL string
+}
+
+// Answer is what the provider said.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte // at most MaxAnswer bytes
+}
+
+// MaxAnswer is how much of an answer is read, in bytes.
+const MaxAnswer = 1 << 20
