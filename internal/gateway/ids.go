@@ -31,7 +31,7 @@ var idEncoding = base32.NewEncoding(idAlphabet).WithPadding(base32.NoPadding)
 
 const (
 	tagLength = 8  // 40 bits
-	idLength  = 32 // tag, then 48 bits of milliseconds and 72 of chance, padded to 24 characters
+	idLength  = 32 // the tag, then 48 bits of milliseconds and 72 of chance in 24 characters
 )
 
 // Valid reports whether the id has the form the configuration allows.
@@ -69,11 +69,25 @@ func NewBatchID(account AccountID, at time.Time) BatchID {
 	return BatchID(newID(account, at))
 }
 
+// FirstMessageID is the lowest id that a message of the account accepted at
+// the given time can have.
+func FirstMessageID(account AccountID, at time.Time) MessageID {
+	b := stamp(at)
+	return MessageID(account.Tag() + idEncoding.EncodeToString(b[:]))
+}
+
 func newID(account AccountID, at time.Time) string {
-	var b [15]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(at.UnixMilli())<<16)
-	_, _ = rand.Read(b[6:]) // never fails, see crypto/rand
+	b := stamp(at)
+	_, _ = rand.Read(b[8:]) // never fails, see crypto/rand
 	return account.Tag() + idEncoding.EncodeToString(b[:])
+}
+
+// stamp is the time in nanoseconds, fine enough that ids made one after the
+// other sort so, and seven bytes to be filled by chance.
+func stamp(at time.Time) [15]byte {
+	var b [15]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(at.UnixNano()))
+	return b
 }
 
 // Tag is the mark of the account that the message belongs to.

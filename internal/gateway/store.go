@@ -48,8 +48,9 @@ type Query struct {
 	Reference string
 	Batch     BatchID
 	Since     time.Time
-	Cursor    string // of the page before
-	Limit     int    // 1 to 200
+	Now       time.Time // by which messages past their time count as expired
+	Cursor    string    // of the page before
+	Limit     int       // 1 to 200
 }
 
 // Page is one page of messages. Next is empty on the last one; a page may hold

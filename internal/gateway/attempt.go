@@ -1,0 +1,48 @@
+package gateway
+
+import "time"
+
+// Intent asks for permission to begin an attempt. Nonce makes it the caller's:
+// only who knows it may record what became of it before the deadline.
+type Intent struct {
+	Lease    Lease
+	Task     Task
+	Nonce    string
+	Deadline time.Duration // from now; after it, whoever looks marks the outcome unknown
+}
+
+// Verdict is the answer to an Intent.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictBegun   Verdict = "begun"   // the intent is written; the call may be made
+	VerdictDropped Verdict = "dropped" // the task is void: the message went on, ended or waits for a later one
+	VerdictExpired Verdict = "expired" // its time to live has ended, and is recorded so
+	VerdictHeld    Verdict = "held"    // the account or the lane is held or paused
+	VerdictBehind  Verdict = "behind"  // an earlier message to the recipient still waits for its turn
+	VerdictFenced  Verdict = "fenced"  // another worker owns the account
+)
+
+// Ending is what is to be recorded of an attempt.
+type Ending struct {
+	Message           MessageID
+	Nonce             string
+	Next              Status // accepted, failed, unknown, or queued for a retry
+	RetryIn           time.Duration
+	Spent             bool // the attempt counts
+	Attempt           Attempt
+	ProviderMessageID ProviderMessageID
+	Error             *Error // of the message, unless accepted
+}
+
+// Chores are what keeping an account's house has brought up.
+type Chores struct {
+	Tasks  []Task
+	NextIn time.Duration // until something is due again; zero: nothing waits
+}
+
+// Fenced reports that the account has another owner now.
+type Fenced struct{ Account AccountID }
+
+func (f Fenced) Error() string { return "account " + string(f.Account) + " is owned by another worker" }

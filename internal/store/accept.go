@@ -1,0 +1,104 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/internal/gateway"
+	"sluice/internal/redisdb"
+)
+
+// OutboxPatience is how long an accepted message may wait for its task before
+// the account's owner enqueues it.
+const OutboxPatience = 2 * time.Second
+
+// Accept writes the message durably, or answers a repetition as the first time.
+// The account's owner is told to look after it within OutboxPatience, so that
+// a message whose task is never enqueued is still sent.
+//
+// Errors: ErrKeyReused, ErrUnavailable.
+func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, error) {
+	m := &p.Message
+	answer := gateway.Accepted{
+		ID: m.ID, Account: m.Account, To: m.Recipient, Type: m.Content.Type, Priority: m.Priority,
+		Status: gateway.StatusQueued, Reference: m.Reference, CreatedAt: m.CreatedAt,
+	}
+	sendAt := int64(0)
+	if !m.SendAt.IsZero() && m.SendAt.After(m.CreatedAt) {
+		answer.Status, sendAt = gateway.StatusScheduled, m.SendAt.UnixMilli()
+	}
+	fields, err := encodeMessage(m)
+	if err != nil {
+		return gateway.Accepted{}, err
+	}
+	idem, kept := "", []byte(nil)
+	if p.IdempotencyKey != "" {
+		sum := sha256.Sum256([]byte(p.IdempotencyKey))
+		idem = hex.EncodeToString(sum[:16])
+		if kept, err = json.Marshal(answer); err != nil {
+			return gateway.Accepted{}, fmt.Errorf("encode answer of %s: %w", m.ID, err)
+		}
+	}
+	if err := s.remind(ctx, m.Account, OutboxPatience); err != nil {
+		return gateway.Accepted{}, unavailable("accept", string(m.ID), err)
+	}
+	args := append([]any{
+		string(m.ID), m.CreatedAt.UnixMilli(), laneLetter(m.Priority), string(m.Recipient), m.Reference, string(m.Batch),
+		sendAt, m.ExpiresAt.UnixMilli(), idem, p.BodyHash[:], s.opts.IdempotencyTTL.Milliseconds(), kept,
+	}, fields...)
+	got, err := s.runReplicated(ctx, acceptScript, m.Account, args...)
+	if err != nil {
+		return gateway.Accepted{}, unavailable("accept", string(m.ID), err)
+	}
+	switch got[0] {
+	case "reused":
+		return gateway.Accepted{}, gateway.ErrKeyReused
+	case "known":
+		var first gateway.Accepted
+		if err := json.Unmarshal([]byte(got[1]), &first); err != nil {
+			return gateway.Accepted{}, fmt.Errorf("decode answer kept for a key: %w", err)
+		}
+		first.Replayed = first.ID != m.ID // the client may have sent our own command twice
+		return first, nil
+	}
+	return answer, nil
+}
+
+// Enqueued strikes tasks of one account that are in their lanes from the
+// outbox. A failure is harmless: they are enqueued once more, and the second
+// task is void.
+func (s *Store) Enqueued(ctx context.Context, account gateway.AccountID, tasks ...gateway.Task) error {
+	if len(tasks) == 0 {
+		return nil
+	}
+	members := make([]any, len(tasks))
+	for i, t := range tasks {
+		members[i] = outboxMember(t)
+	}
+	if err := s.rdb.ZRem(ctx, redisdb.Key(account.Tag(), "out"), members...).Err(); err != nil {
+		return unavailable("strike from the outbox of", string(account), err)
+	}
+	return nil
+}
+
+func outboxMember(t gateway.Task) string { return fmt.Sprintf("%s#%d", t.Message, t.Sequence) }
+
+// remind makes sure that the account is looked after within d.
+func (s *Store) remind(ctx context.Context, account gateway.AccountID, d time.Duration) error {
+	at := float64(time.Now().Add(d).UnixMilli())
+	return s.rdb.ZAddLT(ctx, redisdb.DueKey, redis.Z{Score: at, Member: string(account)}).Err()
+}
+
+// Remind asks the account's owner to look after it now.
+func (s *Store) Remind(ctx context.Context, account gateway.AccountID) error {
+	if err := s.remind(ctx, account, 0); err != nil {
+		return unavailable("remind the owner of", string(account), err)
+	}
+	return nil
+}

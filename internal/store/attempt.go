@@ -1,0 +1,122 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/internal/gateway"
+)
+
+// keepLimit bounds how much of each kind one call of Keep does, so that no
+// script holds Redis up.
+const keepLimit = 100
+
+// Begin writes the intent to call the provider, if the task may. Asking again
+// with the same nonce gives the same answer. attempt is the attempt's number,
+// with VerdictBegun only.
+func (s *Store) Begin(ctx context.Context, in gateway.Intent) (verdict gateway.Verdict, attempt int, err error) {
+	got, err := s.runReplicated(ctx, beginScript, in.Lease.Account,
+		string(in.Task.Message), in.Task.Sequence, in.Lease.Worker, in.Lease.Epoch, in.Nonce, in.Deadline.Milliseconds())
+	if err != nil {
+		return "", 0, unavailable("begin", string(in.Task.Message), err)
+	}
+	verdict = gateway.Verdict(got[0])
+	if verdict == gateway.VerdictBegun {
+		if attempt, err = strconv.Atoi(got[1]); err != nil {
+			return "", 0, fmt.Errorf("begin %s: attempt %q: %w", in.Task.Message, got[1], err)
+		}
+	}
+	return verdict, attempt, nil
+}
+
+// Record writes what became of an attempt. Only the nonce of its intent can,
+// whatever has happened since; recording again changes nothing.
+func (s *Store) Record(ctx context.Context, account gateway.AccountID, e gateway.Ending) error {
+	_, err := s.run(ctx, recordScript, account,
+		string(e.Message), e.Nonce, statusLetters[e.Next], encodeAttempt(e.Attempt), string(e.ProviderMessageID),
+		encodeError(e.Error), e.RetryIn.Milliseconds(), flag(e.Spent))
+	if err != nil {
+		return unavailable("record the attempt of", string(e.Message), err)
+	}
+	return nil
+}
+
+// Defer parks a message whose task may not begin now, for d. behind says that
+// it waits for an earlier one to the same recipient: then later ones still
+// wait for it. The task is done with.
+func (s *Store) Defer(ctx context.Context, account gateway.AccountID, t gateway.Task, d time.Duration, behind bool) error {
+	_, err := s.run(ctx, deferScript, account, string(t.Message), t.Sequence, max(d.Milliseconds(), 1), flag(behind))
+	if err != nil {
+		return unavailable("park", string(t.Message), err)
+	}
+	return nil
+}
+
+// Refuse ends a message that our own checks refuse.
+func (s *Store) Refuse(ctx context.Context, account gateway.AccountID, t gateway.Task, why *gateway.Error) error {
+	_, err := s.run(ctx, refuseScript, account, string(t.Message), t.Sequence, encodeError(why))
+	if err != nil {
+		return unavailable("refuse", string(t.Message), err)
+	}
+	return nil
+}
+
+// Keep does what is due for an account: intents past their deadline become
+// unknown, messages past their time expire, parked ones come back, what was
+// kept long enough goes. The tasks it returns are to be enqueued, then struck
+// with Enqueued; those that aren't come back after OutboxPatience. A
+// gateway.Fenced error says that the lease is over.
+func (s *Store) Keep(ctx context.Context, lease gateway.Lease, maxAttempts int) (gateway.Chores, error) {
+	got, err := s.run(ctx, keepScript, lease.Account,
+		lease.Worker, lease.Epoch, keepLimit, OutboxPatience.Milliseconds(), maxAttempts)
+	if err != nil {
+		return gateway.Chores{}, unavailable("keep", string(lease.Account), err)
+	}
+	if got[0] == string(gateway.VerdictFenced) {
+		return gateway.Chores{}, gateway.Fenced{Account: lease.Account}
+	}
+	tasks, err := decodeTasks(got[2:])
+	return gateway.Chores{Tasks: tasks, NextIn: time.Duration(number(got[1])) * time.Millisecond}, err
+}
+
+// Adopt gives messages whose tasks died with their worker fresh ones, to be
+// enqueued and struck as Keep's.
+func (s *Store) Adopt(ctx context.Context, lease gateway.Lease, ids []gateway.MessageID) ([]gateway.Task, error) {
+	args := []any{lease.Worker, lease.Epoch}
+	for _, id := range ids {
+		args = append(args, string(id))
+	}
+	got, err := s.run(ctx, adoptScript, lease.Account, args...)
+	if err != nil {
+		return nil, unavailable("adopt tasks of", string(lease.Account), err)
+	}
+	if got[0] == string(gateway.VerdictFenced) {
+		return nil, gateway.Fenced{Account: lease.Account}
+	}
+	return decodeTasks(got[1:])
+}
+
+func decodeTasks(pairs []string) ([]gateway.Task, error) {
+	if len(pairs)%2 != 0 {
+		return nil, errors.New("a script answered with half a task")
+	}
+	tasks := make([]gateway.Task, 0, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		id, seq, _ := strings.Cut(pairs[i], "#")
+		tasks = append(tasks, gateway.Task{
+			Message: gateway.MessageID(id), Priority: lanePriority(pairs[i+1]), Sequence: number(seq),
+		})
+	}
+	return tasks, nil
+}
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

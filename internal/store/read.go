@@ -1,0 +1,190 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha1" //nolint:gosec // names index entries as redis.sha1hex does in scripts; nothing is secured by it
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/internal/gateway"
+	"sluice/internal/redisdb"
+)
+
+// scanLimit bounds the index entries one page looks at, so that a filter that
+// matches little doesn't read an account's whole past at once.
+const scanLimit = 1000
+
+// Get reads one record. Error: ErrNotFound, ErrUnavailable.
+func (s *Store) Get(ctx context.Context, id gateway.MessageID) (*gateway.Record, error) {
+	if !id.Valid() {
+		return nil, gateway.ErrNotFound
+	}
+	fields, err := s.rdb.HGetAll(ctx, recordKey(id)).Result()
+	if err != nil {
+		return nil, unavailable("read", string(id), err)
+	}
+	if len(fields) == 0 {
+		return nil, gateway.ErrNotFound
+	}
+	return decodeRecord(id, fields)
+}
+
+// ProviderID resolves one of our ids to the provider's, as far as it is known.
+// Error: ErrNotFound, ErrUnavailable.
+func (s *Store) ProviderID(ctx context.Context, id gateway.MessageID) (gateway.ProviderMessageID, error) {
+	pid, err := s.rdb.HGet(ctx, recordKey(id), "pi").Result()
+	if err == redis.Nil { //nolint:errorlint // go-redis returns it bare
+		return "", gateway.ErrNotFound
+	}
+	if err != nil {
+		return "", unavailable("read", string(id), err)
+	}
+	return gateway.ProviderMessageID(pid), nil
+}
+
+// Cancel cancels a message of which no call is in flight and none was
+// accepted; cancelling it again is fine. Errors: ErrNotFound, ErrConflict when
+// it is too late, ErrUnavailable.
+func (s *Store) Cancel(ctx context.Context, id gateway.MessageID) (*gateway.Record, error) {
+	r, err := s.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	got, err := s.run(ctx, cancelScript, r.Account, string(id))
+	if err != nil {
+		return nil, unavailable("cancel", string(id), err)
+	}
+	switch got[0] {
+	case "gone":
+		return nil, gateway.ErrNotFound
+	case "conflict":
+		return nil, gateway.ErrConflict
+	}
+	return s.Get(ctx, id)
+}
+
+// List selects records, the newest first over all accounts asked for.
+func (s *Store) List(ctx context.Context, q gateway.Query) (gateway.Page, error) {
+	prefix, hashed := "a", ""
+	switch { // the narrowest index that the query names
+	case q.Recipient != "":
+		prefix, hashed = "t", indexHash(string(q.Recipient))
+	case q.Reference != "":
+		prefix, hashed = "r", indexHash(q.Reference)
+	case q.Batch != "":
+		prefix, hashed = "b", indexHash(string(q.Batch))
+	}
+	cursor := q.Cursor
+	var page gateway.Page
+	for scanned := 0; ; {
+		ids, more, err := s.newest(ctx, q, prefix+hashed, cursor)
+		if err != nil {
+			return gateway.Page{}, err
+		}
+		records, err := s.records(ctx, ids)
+		if err != nil {
+			return gateway.Page{}, err
+		}
+		for i, r := range records {
+			cursor = position(ids[i])
+			if r == nil || !matches(r, q) {
+				continue
+			}
+			page.Records = append(page.Records, *r)
+			if len(page.Records) == q.Limit {
+				if more || i < len(records)-1 {
+					page.Next = cursor
+				}
+				return page, nil
+			}
+		}
+		scanned += len(ids)
+		if !more {
+			return page, nil
+		}
+		if scanned >= scanLimit {
+			page.Next = cursor
+			return page, nil
+		}
+	}
+}
+
+// newest lists the ids after the cursor in one index over several accounts.
+// more says that there are further ones.
+func (s *Store) newest(ctx context.Context, q gateway.Query, index, cursor string) (ids []gateway.MessageID, more bool, err error) {
+	pipe := s.rdb.Pipeline()
+	cmds := make([]*redis.StringSliceCmd, len(q.Accounts))
+	for i, account := range q.Accounts {
+		tag := account.Tag()
+		below, above := "("+index+"~", "["+index
+		if cursor != "" {
+			below = "(" + index + tag + cursor
+		}
+		if !q.Since.IsZero() {
+			above = "[" + index + string(gateway.FirstMessageID(account, q.Since))
+		}
+		cmds[i] = pipe.ZRevRangeByLex(ctx, redisdb.Key(tag, "ix"), &redis.ZRangeBy{Max: below, Min: above, Count: int64(q.Limit) + 1})
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, false, unavailable("list", index[:1], err)
+	}
+	for _, cmd := range cmds {
+		for _, entry := range cmd.Val() {
+			ids = append(ids, gateway.MessageID(entry[len(index):]))
+		}
+	}
+	slices.SortFunc(ids, func(a, b gateway.MessageID) int { return cmp.Compare(position(b), position(a)) })
+	if len(ids) > q.Limit {
+		return ids[:q.Limit], true, nil
+	}
+	return ids, false, nil
+}
+
+func (s *Store) records(ctx context.Context, ids []gateway.MessageID) ([]*gateway.Record, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	pipe := s.rdb.Pipeline()
+	cmds := make([]*redis.MapStringStringCmd, len(ids))
+	for i, id := range ids {
+		cmds[i] = pipe.HGetAll(ctx, recordKey(id))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, unavailable("list", "records", err)
+	}
+	out := make([]*gateway.Record, len(ids))
+	for i, cmd := range cmds {
+		if len(cmd.Val()) == 0 {
+			continue // it went between the two reads
+		}
+		r, err := decodeRecord(ids[i], cmd.Val())
+		if err != nil {
+			return nil, fmt.Errorf("list: %w", err)
+		}
+		out[i] = r
+	}
+	return out, nil
+}
+
+func matches(r *gateway.Record, q gateway.Query) bool {
+	return slices.Contains(q.Accounts, r.Account) &&
+		(q.Recipient == "" || r.Recipient == q.Recipient) &&
+		(q.Reference == "" || r.Reference == q.Reference) &&
+		(q.Batch == "" || r.Batch == q.Batch) &&
+		(q.Status == "" || r.StatusAt(q.Now) == q.Status)
+}
+
+// position is the part of an id that sorts by time whatever the account.
+func position(id gateway.MessageID) string { return string(id[len(id.Tag()):]) }
+
+func recordKey(id gateway.MessageID) string { return redisdb.Key(id.Tag(), "m:"+string(id)) }
+
+// indexHash is what hash does in common.lua.
+func indexHash(v string) string {
+	sum := sha1.Sum([]byte(v)) //nolint:gosec // as above
+	return hex.EncodeToString(sum[:])[:12]
+}

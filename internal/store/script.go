@@ -1,0 +1,75 @@
+package store
+
+import (
+	_ "embed"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// script is a Lua script with its text, which a pipeline needs.
+type script struct {
+	*redis.Script
+	text string
+}
+
+// newScript joins the shared part and one body.
+func newScript(body string) *script {
+	text := strings.TrimSpace(commonLua) + "\n\n" + body
+	return &script{Script: redis.NewScript(text), text: text}
+}
+
+//go:embed scripts/common.lua
+var commonLua string
+
+//go:embed scripts/accept.lua
+var acceptLua string
+
+//go:embed scripts/adopt.lua
+var adoptLua string
+
+//go:embed scripts/begin.lua
+var beginLua string
+
+//go:embed scripts/cancel.lua
+var cancelLua string
+
+//go:embed scripts/defer.lua
+var deferLua string
+
+//go:embed scripts/hold.lua
+var holdLua string
+
+//go:embed scripts/keep.lua
+var keepLua string
+
+//go:embed scripts/receipt.lua
+var receiptLua string
+
+//go:embed scripts/record.lua
+var recordLua string
+
+//go:embed scripts/refuse.lua
+var refuseLua string
+
+//go:embed scripts/due.lua
+var dueLua string
+
+//go:embed scripts/settle.lua
+var settleLua string
+
+var (
+	acceptScript  = newScript(acceptLua)
+	adoptScript   = newScript(adoptLua)
+	beginScript   = newScript(beginLua)
+	cancelScript  = newScript(cancelLua)
+	deferScript   = newScript(deferLua)
+	holdScript    = newScript(holdLua)
+	keepScript    = newScript(keepLua)
+	receiptScript = newScript(receiptLua)
+	recordScript  = newScript(recordLua)
+	refuseScript  = newScript(refuseLua)
+
+	dueScript    = redis.NewScript(dueLua)
+	settleScript = redis.NewScript(settleLua)
+)

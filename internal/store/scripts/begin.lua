@@ -1,0 +1,28 @@
+-- Writes the intent to call the provider, if this task may. The same call
+-- again gives the same answer.
+-- Args: id, sequence, worker, epoch, nonce, ms until the deadline.
+local id, seq, nonce = arg(1), arg(2), arg(5)
+local m = load(id)
+if not m then return {'dropped'} end
+if m.s == 's' and m.n == nonce then return {'begun', m.at} end
+if m.s ~= 'q' or m.k or m.q ~= seq then return {'dropped'} end
+if not owned(arg(3), arg(4)) then return {'fenced'} end
+
+local at = clock()
+if tonumber(m.ex) <= at then
+  move(id, m, 'e', at)
+  return {'expired'}
+end
+local hold = redis.call('HMGET', P .. 'hold', 'until', 'pause', 'pause' .. m.p)
+if hold[2] or hold[3] or (hold[1] and tonumber(hold[1]) > at) then return {'held'} end
+if m.pv then
+  local before = redis.call('HMGET', rec(m.pv), 's', 'k', 'wb')
+  if before[1] == 'q' and (not before[2] or before[3]) then return {'behind'} end
+end
+
+m.at = int(tonumber(m.at or '0') + 1)
+redis.call('HSET', rec(id), 'n', nonce, 'at', m.at, 'as', int(at))
+redis.call('HDEL', rec(id), 'pv')
+move(id, m, 's', at)
+redis.call('ZADD', P .. 'fly', int(at + tonumber(arg(6))), id)
+return {'begun', m.at}

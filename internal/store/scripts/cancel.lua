@@ -1,0 +1,10 @@
+-- Cancels a message of which no call is in flight and none was accepted.
+-- Args: id.
+local id = arg(1)
+local m = load(id)
+if not m then return 'gone' end
+if m.s == 'c' then return 'cancelled' end
+local at = clock()
+if (m.s ~= 'h' and m.s ~= 'q') or tonumber(m.ex) <= at then return 'conflict' end
+move(id, m, 'c', at)
+return 'cancelled'

@@ -1,0 +1,178 @@
+-- What all scripts share. KEYS[1] is the prefix of one account's keys,
+-- "sl:{tag}:"; every key a script touches begins with it and so lies in one
+-- slot. ARGV begins with four durations in milliseconds: how long content,
+-- records and dead letters are kept, and the grace of an unknown outcome.
+--
+--   m:<id>  hash    the record            ix      zset    members by prefix: a<id>, t|r|b|p<hash><id>
+--   i:<key> string  idempotency           park    zset    due -> id: send_at, retries
+--   n       hash    counters of lanes     timer   zset    due -> id: expiry, grace, retention
+--   out     zset    since -> id#seq:      fly     zset    deadline -> id: attempts in flight
+--                   to be enqueued        ev      stream  every change of status
+--   hold    hash    hold, pause, breaker  sec     hash    accepted per second, a ring of 60
+--   pk:<h>  list    receipts that came before their message's provider id
+--
+-- Statuses are one letter in records: h scheduled, q queued, s sending,
+-- a accepted, t sent, d delivered, r read, f failed, j rejected, e expired,
+-- c cancelled, u unknown. Lanes are t and b.
+
+local P = KEYS[1]
+local KEEP_CONTENT, KEEP_RECORD = tonumber(ARGV[1]), tonumber(ARGV[2])
+local KEEP_DEAD, GRACE = tonumber(ARGV[3]), tonumber(ARGV[4])
+local EVENTS, PARKED_RECEIPT_MS = 100000, 3600000
+
+local function arg(i) return ARGV[i + 4] end
+local function int(x) return string.format('%.0f', x) end
+local function rec(id) return P .. 'm:' .. id end
+local function hash(v) return string.sub(redis.sha1hex(v), 1, 12) end
+
+local function clock()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+local FIELDS = {'s', 'p', 'q', 'k', 'h', 'ex', 'n', 'rn', 'at', 'sp', 'to', 'r', 'b', 'pi', 'ou', 'al', 'as', 'pv', 'pu', 'ut', 'a'}
+
+local function load(id)
+  local v = redis.call('HMGET', rec(id), unpack(FIELDS))
+  if not v[1] then return nil end
+  local m = {}
+  for i, f in ipairs(FIELDS) do
+    if v[i] then m[f] = v[i] end
+  end
+  return m
+end
+
+-- The counter a message in this state belongs to: scheduled, pending, parked,
+-- active, or none.
+local function bucket(s, parked)
+  if s == 'h' then return 's' end
+  if s == 'q' then return parked and 'k' or 'p' end
+  if s == 's' then return 'a' end
+  return nil
+end
+
+local function count(lane, from, to)
+  if from == to then return end
+  if from then redis.call('HINCRBY', P .. 'n', lane .. from, -1) end
+  if to then redis.call('HINCRBY', P .. 'n', lane .. to, 1) end
+end
+
+local function later(h, s, at)
+  h = h and (h .. ',' .. s .. int(at)) or (s .. int(at))
+  if #h > 1500 then -- the beginning and the latest are kept
+    h = string.sub(h, 1, 14) .. string.match(string.sub(h, -1000), '(,.*)$')
+  end
+  return h
+end
+
+-- When a message in this state is looked at again.
+local function due(m, s, at)
+  if s == 'h' or s == 'q' then return tonumber(m.ex) end
+  if s == 's' then return nil end
+  if s == 'u' and m.ou == 'r' then return at + GRACE end
+  if s == 'u' or s == 'f' then return at + KEEP_DEAD end
+  if m.pu then return at + KEEP_RECORD end
+  return at + math.min(KEEP_CONTENT, KEEP_RECORD)
+end
+
+local function set_timer(id, m, s, at)
+  local t = due(m, s, at)
+  if t then redis.call('ZADD', P .. 'timer', int(t), id) else redis.call('ZREM', P .. 'timer', id) end
+end
+
+-- Parks a waiting message until a time, or ends its parking (nil).
+local function park(id, m, till)
+  if till then
+    redis.call('HSET', rec(id), 'k', int(till))
+    redis.call('ZADD', P .. 'park', int(till), id)
+    m.k = int(till)
+  elseif m.k then
+    redis.call('HDEL', rec(id), 'k')
+    redis.call('ZREM', P .. 'park', id)
+    m.k = nil
+  end
+end
+
+-- The one way a status changes: record, history, counters, indexes by time and
+-- event together.
+local function move(id, m, s, at, till)
+  local from, before = bucket(m.s, m.k), m.s
+  m.h = later(m.h, s, at)
+  redis.call('HSET', rec(id), 's', s, 'ut', int(at), 'h', m.h)
+  if before == 's' then redis.call('ZREM', P .. 'fly', id) end
+  if before == 'q' and m.q then redis.call('ZREM', P .. 'out', id .. '#' .. m.q) end
+  park(id, m, till)
+  m.s, m.ut = s, int(at)
+  count(m.p, from, bucket(s, m.k))
+  set_timer(id, m, s, at)
+  redis.call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS, '*', 'id', id, 'f', before, 't', s, 'at', int(at))
+end
+
+-- Gives a queued message's next task a fresh sequence and a line in the
+-- outbox, which it returns.
+local function enqueue(id, m, at)
+  m.q = int(tonumber(m.q or '0') + 1)
+  redis.call('HSET', rec(id), 'q', m.q)
+  redis.call('ZADD', P .. 'out', int(at), id .. '#' .. m.q)
+  return id .. '#' .. m.q
+end
+
+-- Parks a queued message, and brings it back.
+local function defer(id, m, till)
+  park(id, m, till)
+  count(m.p, 'p', 'k')
+end
+
+local function unpark(id, m)
+  park(id, m, nil)
+  redis.call('HDEL', rec(id), 'wb')
+  count(m.p, 'k', 'p')
+end
+
+local function log_attempt(id, m, line)
+  local al = m.al and (m.al .. '\n' .. line) or line
+  local _, lines = string.gsub(al, '\n', '\n')
+  while lines > 19 do
+    al = string.sub(al, (string.find(al, '\n', 1, true)) + 1)
+    lines = lines - 1
+  end
+  m.al = al
+  redis.call('HSET', rec(id), 'al', al)
+end
+
+local function link(id, m, pid)
+  if pid == '' or m.pi == pid then return end
+  if not m.pi then
+    m.pi = pid
+    redis.call('HSET', rec(id), 'pi', pid)
+  end
+  redis.call('ZADD', P .. 'ix', 0, 'p' .. hash(pid) .. id)
+end
+
+local RANK = {a = 1, t = 2, d = 3, r = 4}
+
+-- Applies one receipt: forward only, failed below delivered, delivered and
+-- read over failed, expired and unknown; any receipt settles unknown.
+local function apply(id, m, s, at, err)
+  local cur = m.s
+  if cur == 'c' or cur == 'j' or cur == 'h' then return false end
+  if s == 'f' then
+    if RANK[cur] and RANK[cur] >= 3 then return false end
+    if cur == 'q' or cur == 'e' then return false end
+    if err ~= '' then redis.call('HSET', rec(id), 'er', err) end
+    if cur == 'f' then return false end
+    move(id, m, 'f', at)
+    return true
+  end
+  if (cur == 'f' or cur == 'e') and RANK[s] < 3 then return false end
+  if RANK[cur] and RANK[s] <= RANK[cur] then return false end
+  redis.call('HDEL', rec(id), 'er')
+  move(id, m, s, at)
+  return true
+end
+
+-- Which worker may act for the account.
+local function owned(worker, epoch)
+  local o = redis.call('HMGET', P .. 'owner', 'worker', 'epoch')
+  return o[1] == worker and o[2] == epoch
+end

@@ -1,0 +1,10 @@
+-- Parks a queued message whose task may not begin now. Its task is done then.
+-- Args: id, sequence, ms until it is due, whether it waits for the message
+-- before it (0, 1): who waits so is not overtaken by the one behind it.
+local id = arg(1)
+local m = load(id)
+if not m or m.s ~= 'q' or m.k or m.q ~= arg(2) then return 'dropped' end
+redis.call('ZREM', P .. 'out', id .. '#' .. m.q)
+defer(id, m, clock() + tonumber(arg(3)))
+if arg(4) == '1' then redis.call('HSET', rec(id), 'wb', '1') end
+return 'parked'

@@ -1,0 +1,102 @@
+-- Does what is due for an account, a bounded piece at a time, and lists the
+-- tasks to be enqueued. Only the owner may.
+-- Args: worker, epoch, most entries of a kind, age in ms at which a line of
+-- the outbox is enqueued again, most attempts of a message.
+-- Returns "kept", ms until the next thing is due (0: nothing waits), then
+-- id#sequence and lane of each task.
+if not owned(arg(1), arg(2)) then return {'fenced'} end
+local most, at = tonumber(arg(3)), clock()
+local stale, attempts = tonumber(arg(4)), tonumber(arg(5))
+local tasks = {}
+
+local function overdue(name, till)
+  return redis.call('ZRANGEBYSCORE', P .. name, '-inf', int(till), 'LIMIT', 0, most)
+end
+
+for _, id in ipairs(overdue('fly', at)) do
+  local m = load(id)
+  if m and m.s == 's' then
+    local line = '{"n":' .. m.at .. ',"s":' .. m.as .. ',"e":' .. int(at) .. ',"o":"unknown","c":"no_record","d":"no outcome was recorded by the deadline"}'
+    log_attempt(id, m, line)
+    redis.call('HSET', rec(id), 'er', '{"class":"unknown","code":"no_record","title":"no outcome was recorded by the deadline"}')
+    move(id, m, 'u', at)
+  else
+    redis.call('ZREM', P .. 'fly', id)
+  end
+end
+
+for _, id in ipairs(overdue('timer', at)) do
+  local m = load(id)
+  if not m then
+    redis.call('ZREM', P .. 'timer', id)
+  elseif m.s == 'h' or m.s == 'q' then
+    redis.call('HSET', rec(id), 'er', '{"class":"expired","code":"expired","title":"its time to live ended before it was sent"}')
+    move(id, m, 'e', at)
+  elseif m.s == 'u' and m.ou == 'r' and tonumber(m.at) < attempts and tonumber(m.ex) > at then
+    redis.call('HSET', rec(id), 'pd', '1')
+    move(id, m, 'q', at, at)
+  elseif m.s == 'u' and m.ou == 'r' and at < tonumber(m.ut) + KEEP_DEAD then
+    redis.call('ZADD', P .. 'timer', int(tonumber(m.ut) + KEEP_DEAD), id) -- no attempt is left: it stays unknown
+  elseif m.s ~= 'u' and m.s ~= 'f' and not m.pu and KEEP_RECORD > KEEP_CONTENT then
+    redis.call('HDEL', rec(id), 'c')
+    redis.call('HSET', rec(id), 'pu', '1')
+    redis.call('ZADD', P .. 'timer', int(tonumber(m.ut) + KEEP_RECORD), id)
+  else
+    local gone = {'a' .. id, 't' .. hash(m.to) .. id}
+    if m.r then gone[#gone + 1] = 'r' .. hash(m.r) .. id end
+    if m.b then gone[#gone + 1] = 'b' .. hash(m.b) .. id end
+    if m.pi then gone[#gone + 1] = 'p' .. hash(m.pi) .. id end
+    redis.call('ZREM', P .. 'ix', unpack(gone))
+    redis.call('ZREM', P .. 'timer', id)
+    redis.call('DEL', rec(id))
+  end
+end
+
+for _, id in ipairs(overdue('park', at)) do
+  local m = load(id)
+  if m and (m.s == 'h' or m.s == 'q') then
+    if m.s == 'h' then
+      move(id, m, 'q', at)
+    else
+      unpark(id, m)
+    end
+    tasks[#tasks + 1] = {enqueue(id, m, at), m.p}
+  else
+    redis.call('ZREM', P .. 'park', id)
+  end
+end
+
+redis.call('XTRIM', P .. 'ev', 'MINID', '~', int(at - 3600000))
+
+-- A line of the outbox that stayed shows an enqueue that failed.
+for _, entry in ipairs(overdue('out', at - stale)) do
+  local id, seq = string.match(entry, '^(.*)#(%d+)$')
+  local m = load(id)
+  if m and m.s == 'q' and m.q == seq and not m.k then
+    redis.call('ZADD', P .. 'out', int(at), entry)
+    tasks[#tasks + 1] = {entry, m.p}
+  else
+    redis.call('ZREM', P .. 'out', entry)
+  end
+end
+
+redis.call('XTRIM', P .. 'ev', 'MINID', '~', int(at - 3600000))
+
+local next_due = 0
+local function head(name, offset)
+  local first = redis.call('ZRANGE', P .. name, 0, 0, 'WITHSCORES')
+  if not first[2] then return end
+  local t = math.max(tonumber(first[2]) + offset, at)
+  if next_due == 0 or t < next_due then next_due = t end
+end
+head('fly', 1)
+head('timer', 0)
+head('park', 0)
+head('out', stale)
+
+local result = {'kept', int(next_due == 0 and 0 or math.max(next_due - at, 1))}
+for _, task in ipairs(tasks) do
+  result[#result + 1] = task[1]
+  result[#result + 1] = task[2]
+end
+return result

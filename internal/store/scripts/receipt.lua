@@ -1,0 +1,28 @@
+-- Applies one receipt of the provider, or keeps it for the message that will
+-- turn out to be meant.
+-- Args: id (empty: unknown), provider id, status letter, error.
+local id, pid, s, err = arg(1), arg(2), arg(3), arg(4)
+local at = clock()
+local m
+if id ~= '' then
+  m = load(id)
+  if not m then return 'unmatched' end
+  link(id, m, pid)
+else
+  if pid == '' then return 'unmatched' end
+  local from = 'p' .. hash(pid)
+  for _, entry in ipairs(redis.call('ZRANGEBYLEX', P .. 'ix', '[' .. from, '(' .. from .. '~', 'LIMIT', 0, 8)) do
+    local other = string.sub(entry, 14)
+    local o = load(other)
+    if o and (o.pi == pid or not m) then id, m = other, o end
+  end
+  if not m then
+    local waiting = P .. 'pk:' .. hash(pid)
+    redis.call('RPUSH', waiting, s .. int(at) .. ' ' .. err)
+    redis.call('LTRIM', waiting, -16, -1)
+    redis.call('PEXPIRE', waiting, PARKED_RECEIPT_MS)
+    return 'parked'
+  end
+end
+if apply(id, m, s, at, err) then return 'applied' end
+return 'ignored'

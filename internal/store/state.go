@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/internal/gateway"
+	"sluice/internal/redisdb"
+)
+
+// Hold stops an account from beginning attempts for d. A hold never shortens
+// one that is in force.
+func (s *Store) Hold(ctx context.Context, account gateway.AccountID, d time.Duration, reason string, scope gateway.Scope) error {
+	if _, err := s.run(ctx, holdScript, account, d.Milliseconds(), reason, string(scope)); err != nil {
+		return unavailable("hold", string(account), err)
+	}
+	return nil
+}
+
+// Pause stops an account, or one lane of it, until Resume. An empty priority
+// means the whole account.
+func (s *Store) Pause(ctx context.Context, account gateway.AccountID, p gateway.Priority) error {
+	if err := s.rdb.HSet(ctx, holdKey(account), pauseField(p), "1").Err(); err != nil {
+		return unavailable("pause", string(account), err)
+	}
+	return nil
+}
+
+// Resume ends what Pause began; resuming the whole account resumes its lanes.
+func (s *Store) Resume(ctx context.Context, account gateway.AccountID, p gateway.Priority) error {
+	fields := []string{pauseField(p)}
+	if p == "" {
+		for _, lane := range gateway.Priorities() {
+			fields = append(fields, pauseField(lane))
+		}
+	}
+	if err := s.rdb.HDel(ctx, holdKey(account), fields...).Err(); err != nil {
+		return unavailable("resume", string(account), err)
+	}
+	return nil
+}
+
+// SetBreaker tells readers what state the account's breaker is in.
+func (s *Store) SetBreaker(ctx context.Context, account gateway.AccountID, state gateway.BreakerState) error {
+	if err := s.rdb.HSet(ctx, holdKey(account), "breaker", string(state)).Err(); err != nil {
+		return unavailable("set the breaker of", string(account), err)
+	}
+	return nil
+}
+
+// State reads what moves about one account; what only the queue or the
+// configuration knows is left empty.
+func (s *Store) State(ctx context.Context, account gateway.AccountID) (gateway.AccountState, error) {
+	states, err := s.States(ctx, []gateway.AccountID{account})
+	return states[account], err
+}
+
+// States is State for many accounts in one round trip.
+func (s *Store) States(ctx context.Context, accounts []gateway.AccountID) (map[gateway.AccountID]gateway.AccountState, error) {
+	if len(accounts) == 0 {
+		return map[gateway.AccountID]gateway.AccountState{}, nil
+	}
+	type reads struct{ counters, hold, seconds *redis.MapStringStringCmd }
+	pipe := s.rdb.Pipeline()
+	now := pipe.Time(ctx)
+	cmds := make([]reads, len(accounts))
+	for i, account := range accounts {
+		tag := account.Tag()
+		cmds[i] = reads{
+			counters: pipe.HGetAll(ctx, redisdb.Key(tag, "n")),
+			hold:     pipe.HGetAll(ctx, redisdb.Key(tag, "hold")),
+			seconds:  pipe.HGetAll(ctx, redisdb.Key(tag, "sec")),
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, unavailable("read states of", fmt.Sprintf("%d accounts", len(accounts)), err)
+	}
+	states := make(map[gateway.AccountID]gateway.AccountState, len(accounts))
+	for i, account := range accounts {
+		states[account] = decodeState(cmds[i].counters.Val(), cmds[i].hold.Val(), cmds[i].seconds.Val(), now.Val())
+	}
+	return states, nil
+}
+
+func decodeState(counters, hold, seconds map[string]string, now time.Time) gateway.AccountState {
+	st := gateway.AccountState{Breaker: gateway.BreakerClosed, Lanes: map[gateway.Priority]gateway.LaneState{}}
+	for _, p := range gateway.Priorities() {
+		l := laneLetter(p)
+		st.Lanes[p] = gateway.LaneState{
+			Pending: int64(number(counters[l+"p"])), Active: int64(number(counters[l+"a"])),
+			Parked: int64(number(counters[l+"k"])), Scheduled: int64(number(counters[l+"s"])),
+		}
+		if hold[pauseField(p)] != "" {
+			st.PausedLanes = append(st.PausedLanes, p)
+		}
+	}
+	st.Paused = hold[pauseField("")] != ""
+	if until := moment(hold["until"]); until.After(now) {
+		st.Hold = &gateway.Hold{Until: until, Reason: hold["reason"], Scope: gateway.Scope(hold["scope"])}
+	}
+	if b := hold["breaker"]; b != "" {
+		st.Breaker = gateway.BreakerState(b)
+	}
+	for _, v := range seconds {
+		second, n, _ := strings.Cut(v, ":")
+		if age := now.Unix() - int64(number(second)); age >= 0 && age < 60 {
+			st.SentLastMinute += int64(number(n))
+		}
+	}
+	return st
+}
+
+// DueAccount is an account that asked to be looked after by now.
+type DueAccount struct {
+	Account gateway.AccountID
+	Score   string // to be given back to Settle
+}
+
+// dueLimit bounds how many due accounts one read lists; the rest come next.
+const dueLimit = 1000
+
+// Due lists the accounts that are due, with one command.
+func (s *Store) Due(ctx context.Context) ([]DueAccount, error) {
+	got, err := dueScript.Run(ctx, s.rdb, []string{redisdb.DueKey}, dueLimit).StringSlice()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, unavailable("read", "the due index", err)
+	}
+	due := make([]DueAccount, 0, len(got)/2)
+	for i := 0; i+1 < len(got); i += 2 {
+		due = append(due, DueAccount{Account: gateway.AccountID(got[i]), Score: got[i+1]})
+	}
+	return due, nil
+}
+
+// Settle says that a due account was looked after and when it is due next;
+// zero means never. What somebody asked for meanwhile stands. score is what Due
+// gave, or empty if the account was looked after for another reason.
+func (s *Store) Settle(ctx context.Context, account gateway.AccountID, score string, next time.Duration) error {
+	err := settleScript.Run(ctx, s.rdb, []string{redisdb.DueKey}, string(account), score, strconv.FormatInt(next.Milliseconds(), 10)).Err()
+	if err != nil {
+		return unavailable("settle", string(account), err)
+	}
+	return nil
+}
+
+func holdKey(account gateway.AccountID) string { return redisdb.Key(account.Tag(), "hold") }
+
+func pauseField(p gateway.Priority) string {
+	if p == "" {
+		return "pause"
+	}
+	return "pause" + laneLetter(p)
+}
