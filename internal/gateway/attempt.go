@@ -38,8 +38,10 @@ type Ending struct {
 
 // Chores are what keeping an account's house has brought up.
 type Chores struct {
-	Tasks  []Task
-	NextIn time.Duration // until something is due again; zero: nothing waits
+	Tasks   []Task
+	NextIn  time.Duration // until something is due again; zero: nothing waits
+	HeldFor time.Duration // what is left of the account's hold
+	Paused  []Priority    // lanes that an operator has paused
 }
 
 // Fenced reports that the account has another owner now.

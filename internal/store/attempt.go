@@ -56,9 +56,24 @@ func (s *Store) Defer(ctx context.Context, account gateway.AccountID, t gateway.
 	return nil
 }
 
-// Refuse ends a message that our own checks refuse.
+// Expire ends a message whose time has come by the store's clock, and reports
+// whether it had.
+func (s *Store) Expire(ctx context.Context, account gateway.AccountID, id gateway.MessageID) (bool, error) {
+	got, err := s.run(ctx, expireScript, account, string(id))
+	if err != nil {
+		return false, unavailable("expire", string(id), err)
+	}
+	return got[0] == "expired", nil
+}
+
+// Refuse ends a message that our own checks refuse: it is rejected, or failed
+// when the defect is ours (gateway.ClassInternal).
 func (s *Store) Refuse(ctx context.Context, account gateway.AccountID, t gateway.Task, why *gateway.Error) error {
-	_, err := s.run(ctx, refuseScript, account, string(t.Message), t.Sequence, encodeError(why))
+	end := gateway.StatusRejected
+	if why.Class == gateway.ClassInternal {
+		end = gateway.StatusFailed
+	}
+	_, err := s.run(ctx, refuseScript, account, string(t.Message), t.Sequence, encodeError(why), statusLetters[end])
 	if err != nil {
 		return unavailable("refuse", string(t.Message), err)
 	}
@@ -79,8 +94,18 @@ func (s *Store) Keep(ctx context.Context, lease gateway.Lease, maxAttempts int) 
 	if got[0] == string(gateway.VerdictFenced) {
 		return gateway.Chores{}, gateway.Fenced{Account: lease.Account}
 	}
-	tasks, err := decodeTasks(got[2:])
-	return gateway.Chores{Tasks: tasks, NextIn: time.Duration(number(got[1])) * time.Millisecond}, err
+	tasks, err := decodeTasks(got[4:])
+	chores := gateway.Chores{
+		Tasks:   tasks,
+		NextIn:  time.Duration(number(got[1])) * time.Millisecond,
+		HeldFor: time.Duration(number(got[2])) * time.Millisecond,
+	}
+	for _, p := range gateway.Priorities() {
+		if strings.ContainsAny(got[3], "a"+laneLetter(p)) {
+			chores.Paused = append(chores.Paused, p)
+		}
+	}
+	return chores, err
 }
 
 // Adopt gives messages whose tasks died with their worker fresh ones, to be

@@ -37,6 +37,9 @@ var cancelLua string
 //go:embed scripts/defer.lua
 var deferLua string
 
+//go:embed scripts/expire.lua
+var expireLua string
+
 //go:embed scripts/hold.lua
 var holdLua string
 
@@ -64,6 +67,7 @@ var (
 	beginScript   = newScript(beginLua)
 	cancelScript  = newScript(cancelLua)
 	deferScript   = newScript(deferLua)
+	expireScript  = newScript(expireLua)
 	holdScript    = newScript(holdLua)
 	keepScript    = newScript(keepLua)
 	receiptScript = newScript(receiptLua)

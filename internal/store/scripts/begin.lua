@@ -10,7 +10,7 @@ if not owned(arg(3), arg(4)) then return {'fenced'} end
 
 local at = clock()
 if tonumber(m.ex) <= at then
-  move(id, m, 'e', at)
+  expire(id, m, at)
   return {'expired'}
 end
 local hold = redis.call('HMGET', P .. 'hold', 'until', 'pause', 'pause' .. m.p)

@@ -108,6 +108,11 @@ local function move(id, m, s, at, till)
   redis.call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS, '*', 'id', id, 'f', before, 't', s, 'at', int(at))
 end
 
+local function expire(id, m, at)
+  redis.call('HSET', rec(id), 'er', '{"class":"expired","code":"expired","title":"its time to live ended before it was sent"}')
+  move(id, m, 'e', at)
+end
+
 -- Gives a queued message's next task a fresh sequence and a line in the
 -- outbox, which it returns.
 local function enqueue(id, m, at)

@@ -2,8 +2,9 @@
 -- tasks to be enqueued. Only the owner may.
 -- Args: worker, epoch, most entries of a kind, age in ms at which a line of
 -- the outbox is enqueued again, most attempts of a message.
--- Returns "kept", ms until the next thing is due (0: nothing waits), then
--- id#sequence and lane of each task.
+-- Returns "kept", ms until the next thing is due (0: nothing waits), ms of the
+-- account's hold, what is paused (a all, t, b), then id#sequence and lane of
+-- each task.
 if not owned(arg(1), arg(2)) then return {'fenced'} end
 local most, at = tonumber(arg(3)), clock()
 local stale, attempts = tonumber(arg(4)), tonumber(arg(5))
@@ -30,8 +31,7 @@ for _, id in ipairs(overdue('timer', at)) do
   if not m then
     redis.call('ZREM', P .. 'timer', id)
   elseif m.s == 'h' or m.s == 'q' then
-    redis.call('HSET', rec(id), 'er', '{"class":"expired","code":"expired","title":"its time to live ended before it was sent"}')
-    move(id, m, 'e', at)
+    expire(id, m, at)
   elseif m.s == 'u' and m.ou == 'r' and tonumber(m.at) < attempts and tonumber(m.ex) > at then
     redis.call('HSET', rec(id), 'pd', '1')
     move(id, m, 'q', at, at)
@@ -94,7 +94,12 @@ head('timer', 0)
 head('park', 0)
 head('out', stale)
 
-local result = {'kept', int(next_due == 0 and 0 or math.max(next_due - at, 1))}
+local hold = redis.call('HMGET', P .. 'hold', 'until', 'pause', 'pauset', 'pauseb')
+local held = hold[1] and math.max(tonumber(hold[1]) - at, 0) or 0
+local paused = (hold[2] and 'a' or '') .. (hold[3] and 't' or '') .. (hold[4] and 'b' or '')
+if held > 0 and (next_due == 0 or at + held < next_due) then next_due = at + held end
+
+local result = {'kept', int(next_due == 0 and 0 or math.max(next_due - at, 1)), int(held), paused}
 for _, task in ipairs(tasks) do
   result[#result + 1] = task[1]
   result[#result + 1] = task[2]

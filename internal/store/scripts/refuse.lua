@@ -1,8 +1,9 @@
--- Ends a queued message that our own checks refuse. No attempt was made.
--- Args: id, sequence, error.
+-- Ends a queued message that our own checks refuse (j), or that we can't handle
+-- (f). No attempt was made.
+-- Args: id, sequence, error, status.
 local id = arg(1)
 local m = load(id)
 if not m or m.s ~= 'q' or m.k or m.q ~= arg(2) then return 'dropped' end
 redis.call('HSET', rec(id), 'er', arg(3))
-move(id, m, 'j', clock())
-return 'rejected'
+move(id, m, arg(4), clock())
+return 'refused'
