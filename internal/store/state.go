@@ -116,34 +116,36 @@ func decodeState(counters, hold, seconds map[string]string, now time.Time) gatew
 	return st
 }
 
-// DueAccount is an account that asked to be looked after by now.
-type DueAccount struct {
-	Account gateway.AccountID
-	Score   string // to be given back to Settle
-}
-
 // dueLimit bounds how many due accounts one read lists; the rest come next.
 const dueLimit = 1000
 
-// Due lists the accounts that are due, with one command.
-func (s *Store) Due(ctx context.Context) ([]DueAccount, error) {
+// DueAccounts lists the accounts that asked to be looked after by now, with one
+// command, each with the time it asked for, in Unix milliseconds.
+func (s *Store) DueAccounts(ctx context.Context) (map[gateway.AccountID]int64, error) {
 	got, err := dueScript.Run(ctx, s.rdb, []string{redisdb.DueKey}, dueLimit).StringSlice()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, unavailable("read", "the due index", err)
 	}
-	due := make([]DueAccount, 0, len(got)/2)
+	due := make(map[gateway.AccountID]int64, len(got)/2)
 	for i := 0; i+1 < len(got); i += 2 {
-		due = append(due, DueAccount{Account: gateway.AccountID(got[i]), Score: got[i+1]})
+		due[gateway.AccountID(got[i])] = int64(number(got[i+1]))
 	}
 	return due, nil
 }
 
-// Settle says that a due account was looked after and when it is due next;
-// zero means never. What somebody asked for meanwhile stands. score is what Due
-// gave, or empty if the account was looked after for another reason.
-func (s *Store) Settle(ctx context.Context, account gateway.AccountID, score string, next time.Duration) error {
-	err := settleScript.Run(ctx, s.rdb, []string{redisdb.DueKey}, string(account), score, strconv.FormatInt(next.Milliseconds(), 10)).Err()
-	if err != nil {
+// Settle says that a due account was looked after and when it is due next; a
+// zero time means never. seen is the time that DueAccounts gave, or zero if the
+// account was looked after for another reason: an earlier time that somebody
+// asked for meanwhile stands.
+func (s *Store) Settle(ctx context.Context, account gateway.AccountID, seen int64, next time.Time) error {
+	score, wait := "", int64(0)
+	if seen != 0 {
+		score = strconv.FormatInt(seen, 10)
+	}
+	if !next.IsZero() {
+		wait = max(time.Until(next).Milliseconds(), 1)
+	}
+	if err := settleScript.Run(ctx, s.rdb, []string{redisdb.DueKey}, string(account), score, wait).Err(); err != nil {
 		return unavailable("settle", string(account), err)
 	}
 	return nil

@@ -66,8 +66,6 @@ for _, id in ipairs(overdue('park', at)) do
   end
 end
 
-redis.call('XTRIM', P .. 'ev', 'MINID', '~', int(at - 3600000))
-
 -- A line of the outbox that stayed shows an enqueue that failed.
 for _, entry in ipairs(overdue('out', at - stale)) do
   local id, seq = string.match(entry, '^(.*)#(%d+)$')
