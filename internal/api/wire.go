@@ -1,0 +1,227 @@
+package api
+
+import (
+	"time"
+
+	"sluice/internal/gateway"
+)
+
+// instant is a time as every answer shows it: RFC 3339, UTC, milliseconds; the
+// zero time is null.
+type instant time.Time
+
+const instantLayout = "2006-01-02T15:04:05.000Z07:00"
+
+// MarshalJSON writes the one form of times.
+func (t instant) MarshalJSON() ([]byte, error) {
+	if time.Time(t).IsZero() {
+		return []byte("null"), nil
+	}
+	b := make([]byte, 0, len(instantLayout)+2)
+	b = append(b, '"')
+	b = time.Time(t).UTC().AppendFormat(b, instantLayout)
+	return append(b, '"'), nil
+}
+
+// orNull shows an empty string as null: members of the contract are always
+// there.
+func orNull[T ~string](s T) *T {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// page is the form of every list.
+type page[T any] struct {
+	Items []T     `json:"items"`
+	Next  *string `json:"next_cursor"`
+}
+
+// acceptedBody answers a post.
+type acceptedBody struct {
+	ID        gateway.MessageID   `json:"id"`
+	Account   gateway.AccountID   `json:"account"`
+	To        *gateway.Recipient  `json:"to"`
+	Type      gateway.ContentType `json:"type"`
+	Priority  gateway.Priority    `json:"priority"`
+	Status    gateway.Status      `json:"status"`
+	Reference *string             `json:"reference"`
+	CreatedAt instant             `json:"created_at"`
+}
+
+func newAcceptedBody(a *gateway.Accepted) acceptedBody {
+	return acceptedBody{
+		ID: a.ID, Account: a.Account, To: orNull(a.To), Type: a.Type, Priority: a.Priority, Status: a.Status,
+		Reference: orNull(a.Reference), CreatedAt: instant(a.CreatedAt),
+	}
+}
+
+// messageBody is a message as a reader sees it.
+type messageBody struct {
+	acceptedBody
+	Provider          *gateway.ProviderName      `json:"provider"` // null once the account is gone
+	ProviderMessageID *gateway.ProviderMessageID `json:"provider_message_id"`
+	Batch             *gateway.BatchID           `json:"batch"`
+	Metadata          map[string]string          `json:"metadata"`
+	SendAt            instant                    `json:"send_at"`
+	ExpiresAt         instant                    `json:"expires_at"`
+	UpdatedAt         instant                    `json:"updated_at"`
+	PossibleDuplicate bool                       `json:"possible_duplicate"`
+	Error             *errorBody                 `json:"error"`
+	Attempts          []attemptBody              `json:"attempts"`
+	History           []historyBody              `json:"history"`
+	Content           *gateway.Content           `json:"content"` // null once it is purged
+}
+
+type errorBody struct {
+	Class  gateway.Class `json:"class"`
+	Code   *string       `json:"code"`
+	Title  *string       `json:"title"`
+	Detail *string       `json:"detail"`
+}
+
+type attemptBody struct {
+	Number    int              `json:"number"`
+	StartedAt instant          `json:"started_at"`
+	EndedAt   instant          `json:"ended_at"` // null while it is in flight
+	Outcome   *gateway.Outcome `json:"outcome"`
+	Code      *string          `json:"code"`
+	Detail    *string          `json:"detail"`
+}
+
+type historyBody struct {
+	Status gateway.Status `json:"status"`
+	At     instant        `json:"at"`
+}
+
+func newMessageBody(r *gateway.Record, provider gateway.ProviderName, now time.Time) messageBody {
+	b := messageBody{
+		acceptedBody: acceptedBody{
+			ID: r.ID, Account: r.Account, To: orNull(r.Recipient), Type: r.Content.Type, Priority: r.Priority,
+			Status: r.StatusAt(now), Reference: orNull(r.Reference), CreatedAt: instant(r.CreatedAt),
+		},
+		Provider:          orNull(provider),
+		ProviderMessageID: orNull(r.ProviderMessageID),
+		Batch:             orNull(r.Batch),
+		Metadata:          r.Metadata,
+		SendAt:            instant(r.SendAt),
+		ExpiresAt:         instant(r.ExpiresAt),
+		UpdatedAt:         instant(r.UpdatedAt),
+		PossibleDuplicate: r.PossibleDuplicate,
+		Attempts:          make([]attemptBody, 0, len(r.Attempts)),
+		History:           make([]historyBody, 0, len(r.History)),
+	}
+	if b.Metadata == nil {
+		b.Metadata = map[string]string{}
+	}
+	if b.Status == gateway.StatusExpired && b.Status != r.Status {
+		b.Error = &errorBody{Class: gateway.ClassExpired, Code: new("expired"), Title: new("its time to live ended before it was sent")}
+	} else if e := r.Error; e != nil {
+		b.Error = &errorBody{Class: e.Class, Code: orNull(e.Code), Title: orNull(e.Title), Detail: orNull(e.Detail)}
+	}
+	for _, a := range r.Attempts {
+		b.Attempts = append(b.Attempts, attemptBody{
+			Number: a.Number, StartedAt: instant(a.StartedAt), EndedAt: instant(a.EndedAt),
+			Outcome: orNull(a.Outcome), Code: orNull(a.Code), Detail: orNull(a.Detail),
+		})
+	}
+	for _, h := range r.History {
+		b.History = append(b.History, historyBody{Status: h.Status, At: instant(h.At)})
+	}
+	if !r.Purged {
+		b.Content = &r.Content
+	}
+	return b
+}
+
+// accountBody is an account as operators see it.
+type accountBody struct {
+	ID             gateway.AccountID    `json:"id"`
+	Provider       gateway.ProviderName `json:"provider"`
+	Rate           float64              `json:"rate"`
+	EffectiveRate  float64              `json:"effective_rate"`
+	Paused         bool                 `json:"paused"`
+	Hold           *holdBody            `json:"hold"`
+	Breaker        gateway.BreakerState `json:"breaker"`
+	Owner          *string              `json:"owner"`
+	Lanes          lanesBody            `json:"lanes"`
+	SentLastMinute int64                `json:"sent_last_minute"`
+	DrainETA       instant              `json:"drain_eta"`
+}
+
+type holdBody struct {
+	Until  instant       `json:"until"`
+	Reason string        `json:"reason"`
+	Scope  gateway.Scope `json:"scope"`
+}
+
+type lanesBody struct {
+	Transactional laneBody `json:"transactional"`
+	Bulk          laneBody `json:"bulk"`
+}
+
+type laneBody struct {
+	Pending              int64   `json:"pending"`
+	Active               int64   `json:"active"`
+	Parked               int64   `json:"parked"`
+	Scheduled            int64   `json:"scheduled"`
+	OldestPendingSeconds float64 `json:"oldest_pending_seconds"`
+}
+
+func newAccountBody(a *gateway.Account, s *gateway.AccountState, now time.Time) accountBody {
+	b := accountBody{
+		ID: a.ID, Provider: a.Provider, Rate: a.Rate, EffectiveRate: s.EffectiveRate, Paused: a.Paused || s.Paused,
+		Breaker: s.Breaker, Owner: orNull(s.Owner),
+		Lanes: lanesBody{
+			Transactional: newLaneBody(s.Lanes[gateway.Transactional]),
+			Bulk:          newLaneBody(s.Lanes[gateway.Bulk]),
+		},
+		SentLastMinute: s.SentLastMinute,
+		DrainETA:       instant(drainETA(s, now)),
+	}
+	if b.Breaker == "" {
+		b.Breaker = gateway.BreakerClosed // nobody has called it yet
+	}
+	if h := s.Hold; h != nil {
+		b.Hold = &holdBody{Until: instant(h.Until), Reason: h.Reason, Scope: h.Scope}
+	}
+	return b
+}
+
+func newLaneBody(l gateway.LaneState) laneBody {
+	return laneBody{
+		Pending: l.Pending, Active: l.Active, Parked: l.Parked, Scheduled: l.Scheduled,
+		OldestPendingSeconds: float64(l.OldestPending.Milliseconds()) / 1000,
+	}
+}
+
+// maxDrain is how far ahead an end is still worth a guess.
+const maxDrain = 10 * 365 * 24 * time.Hour
+
+// drainETA is when everything that waits now would be sent at the present
+// rate; zero if nothing waits or nothing moves. Scheduled messages don't wait
+// for the rate and don't count.
+func drainETA(s *gateway.AccountState, now time.Time) time.Time {
+	waiting := int64(0)
+	for _, lane := range s.Lanes {
+		waiting += lane.Pending + lane.Parked
+	}
+	if waiting == 0 || s.EffectiveRate <= 0 {
+		return time.Time{}
+	}
+	seconds := float64(waiting) / s.EffectiveRate
+	if seconds > maxDrain.Seconds() {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(seconds * float64(time.Second)))
+}
+
+// workerBody is a worker process as operators see it.
+type workerBody struct {
+	ID        string              `json:"id"`
+	Host      string              `json:"host"`
+	Revision  int64               `json:"revision"`
+	StartedAt instant             `json:"started_at"`
+	Accounts  []gateway.AccountID `json:"accounts"`
+}
