@@ -150,8 +150,11 @@ func (in *Ingress) receive(w http.ResponseWriter, r *http.Request, message gatew
 		return res, err
 	}
 	c, parseErr := dialect.Parse(raw)
-	if !signed(dialect) && namesOther(c, message) {
-		return resultOtherMessage, nil
+	if !signed(dialect) {
+		if namesOther(c, message) {
+			return resultOtherMessage, nil
+		}
+		c.Inbound = nil // the URL vouches for one message of ours, and for nobody's words
 	}
 	if foreign := correlate(&c, account, message); foreign > 0 {
 		in.o.Metrics.foreignReceipts(in.provider(account), foreign)

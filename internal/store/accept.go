@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -39,8 +40,7 @@ func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, e
 	}
 	idem, kept := "", []byte(nil)
 	if p.IdempotencyKey != "" {
-		sum := sha256.Sum256([]byte(p.IdempotencyKey))
-		idem = hex.EncodeToString(sum[:16])
+		idem = idempotencyHash(p.IdempotencyKey)
 		if kept, err = json.Marshal(answer); err != nil {
 			return gateway.Accepted{}, fmt.Errorf("encode answer of %s: %w", m.ID, err)
 		}
@@ -60,14 +60,44 @@ func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, e
 	case "reused":
 		return gateway.Accepted{}, gateway.ErrKeyReused
 	case "known":
-		var first gateway.Accepted
-		if err := json.Unmarshal([]byte(got[1]), &first); err != nil {
-			return gateway.Accepted{}, fmt.Errorf("decode answer kept for a key: %w", err)
-		}
+		first, err := decodeAccepted(got[1])
 		first.Replayed = first.ID != m.ID // the client may have sent our own command twice
-		return first, nil
+		return first, err
 	}
 	return answer, nil
+}
+
+// Recall finds the answer that a post with this key and body got, without
+// writing anything. Errors: ErrNotFound if the key isn't claimed, ErrKeyReused,
+// ErrUnavailable.
+func (s *Store) Recall(ctx context.Context, account gateway.AccountID, key string, body [32]byte) (gateway.Accepted, error) {
+	kept, err := s.rdb.Get(ctx, redisdb.Key(account.Tag(), "i:"+idempotencyHash(key))).Result()
+	if err == redis.Nil { //nolint:errorlint // go-redis returns it bare
+		return gateway.Accepted{}, gateway.ErrNotFound
+	}
+	if err != nil {
+		return gateway.Accepted{}, unavailable("recall a post of", string(account), err)
+	}
+	answer, ok := strings.CutPrefix(kept, string(body[:]))
+	if !ok {
+		return gateway.Accepted{}, gateway.ErrKeyReused
+	}
+	first, err := decodeAccepted(answer)
+	first.Replayed = true
+	return first, err
+}
+
+func idempotencyHash(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:16])
+}
+
+func decodeAccepted(text string) (gateway.Accepted, error) {
+	var a gateway.Accepted
+	if err := json.Unmarshal([]byte(text), &a); err != nil {
+		return gateway.Accepted{}, fmt.Errorf("decode the answer kept for a key: %w", err)
+	}
+	return a, nil
 }
 
 // Enqueued strikes tasks of one account that are in their lanes from the

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -44,6 +46,30 @@ func (s *Store) ProviderID(ctx context.Context, id gateway.MessageID) (gateway.P
 		return "", unavailable("read", string(id), err)
 	}
 	return gateway.ProviderMessageID(pid), nil
+}
+
+// Since says how long ago each message came into the status it has now. What
+// isn't kept is missing.
+func (s *Store) Since(ctx context.Context, ids []gateway.MessageID) (map[gateway.MessageID]time.Duration, error) {
+	ages := make(map[gateway.MessageID]time.Duration, len(ids))
+	if len(ids) == 0 {
+		return ages, nil
+	}
+	pipe := s.rdb.Pipeline()
+	now := pipe.Time(ctx)
+	cmds := make([]*redis.StringCmd, len(ids))
+	for i, id := range ids {
+		cmds[i] = pipe.HGet(ctx, recordKey(id), "ut")
+	}
+	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil { //nolint:errorlint // as above
+		return nil, unavailable("read ages of", strconv.Itoa(len(ids))+" messages", err)
+	}
+	for i, id := range ids {
+		if at := moment(cmds[i].Val()); !at.IsZero() {
+			ages[id] = max(now.Val().Sub(at), 0)
+		}
+	}
+	return ages, nil
 }
 
 // Cancel cancels a message of which no call is in flight and none was

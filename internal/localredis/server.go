@@ -1,0 +1,163 @@
+// Package localredis runs a Redis for one process alone: a redis-server child
+// that never outlives it, or one embedded in it.
+package localredis
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Program is the server's name on the PATH.
+const Program = "redis-server"
+
+const (
+	startTimeout = 10 * time.Second
+	portTries    = 5
+)
+
+// Server is a redis-server child on a free port of the loopback address, in a
+// process group of its own: an interrupt from the terminal doesn't reach it.
+type Server struct {
+	URL string // redis://127.0.0.1:port/0
+
+	args  []string
+	port  int
+	cmd   *exec.Cmd
+	alive io.WriteCloser // the server goes down when this end closes, so also when we die
+	done  chan struct{}
+}
+
+// Start runs redis-server with its data in dir and these arguments added, and
+// returns when it answers. dir must exist.
+func Start(ctx context.Context, dir string, args ...string) (*Server, error) {
+	s := &Server{args: append([]string{"--bind", "127.0.0.1", "--dir", dir, "--loglevel", "warning"}, args...)}
+	var err error
+	for range portTries { // somebody else may take the port before redis-server does
+		if s.port, err = freePort(ctx); err != nil {
+			continue
+		}
+		if err = s.Restart(ctx); err == nil {
+			s.URL = fmt.Sprintf("redis://127.0.0.1:%d/0", s.port)
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
+// Restart starts a server that is down again, on its port.
+func (s *Server) Restart(ctx context.Context) error {
+	// The shell ends the one process it started by the signal it is told, or by
+	// TERM when its third file closes.
+	const script = `"$@" & pid=$!; (read -r signal <&3; kill -"${signal:-TERM}" $pid 2>/dev/null) & wait $pid`
+	args := append([]string{"-c", script, "sh", Program, "--port", strconv.Itoa(s.port)}, s.args...)
+	// The server ends when told to, not with the context it was started under.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", args...) //nolint:gosec // no argument comes from outside
+	ownGroup(cmd)
+	read, write, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", Program, err)
+	}
+	defer read.Close()
+	cmd.ExtraFiles = []*os.File{read}
+	if err := cmd.Start(); err != nil {
+		write.Close()
+		return fmt.Errorf("start %s: %w", Program, err)
+	}
+	s.cmd, s.alive, s.done = cmd, write, make(chan struct{})
+	go func(done chan struct{}) {
+		defer close(done)
+		defer write.Close()
+		_ = cmd.Wait() // how it ended says nothing that Done doesn't
+	}(s.done)
+	if err := s.awaitPong(ctx); err != nil {
+		s.Kill()
+		return fmt.Errorf("start %s: %w", Program, err)
+	}
+	return nil
+}
+
+// Done is closed when the server has ended.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Stop has the server write what it holds and end, and waits for that; it is
+// killed if ctx ends first. It may be called again.
+func (s *Server) Stop(ctx context.Context) error {
+	s.alive.Close()
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		killGroup(s.cmd)
+		<-s.done
+		return fmt.Errorf("stop %s: %w", Program, ctx.Err())
+	}
+}
+
+// Kill ends the server at once. It may be called again.
+func (s *Server) Kill() {
+	_, _ = io.WriteString(s.alive, "KILL\n")
+	s.alive.Close()
+	<-s.done
+}
+
+func (s *Server) awaitPong(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	retry := time.NewTicker(5 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		err := ping(ctx, s.port)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-s.done:
+			return errors.New("it ended at once")
+		case <-ctx.Done():
+			return err
+		case <-retry.C:
+		}
+	}
+}
+
+func ping(ctx context.Context, port int) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(line, "+PONG") { // while it loads its data it says so
+		return fmt.Errorf("it answers %q", strings.TrimSpace(line))
+	}
+	return nil
+}
+
+func freePort(ctx context.Context) (int, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, fmt.Errorf("listener has address %v", l.Addr())
+	}
+	return addr.Port, nil
+}
