@@ -1,0 +1,165 @@
+package media
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/gabriel-vasile/mimetype"
+
+	"sluice/internal/gateway"
+)
+
+// facts is what a fetch found, whatever rule it is judged by.
+type facts struct {
+	missing   verdict // why there is no file; accepts if there is one
+	declared  string  // normal; empty: the server declares nothing that can be read
+	extension string  // of the file's name, with its dot; empty: none that is known
+	content   *mimetype.MIME
+	text      bool  // nothing in its first bytes is binary
+	opus      bool  // an Ogg stream of Opus
+	still     bool  // a WebP image without animation
+	sniffed   int64 // how many bytes that was told from
+	size      int64
+	more      bool // the size is at least that much
+}
+
+func noFile(why verdict) facts { return facts{missing: why} }
+
+// headSize is how many bytes the content's type is told from: as many as
+// mimetype looks at.
+const headSize = 4096
+
+// maxStillSticker is WhatsApp's limit for stickers without animation, where a
+// provider's rule can only name the higher one (Cloud API reference, media).
+const maxStillSticker = 100 << 10
+
+func (f *facts) sniff(head []byte) {
+	f.content = mimetype.Detect(head)
+	f.text = isText(head)
+	f.opus = isOpus(head)
+	f.still = f.content.Is("image/webp") && !isAnimatedWebP(head)
+	f.sniffed = int64(len(head))
+}
+
+// verdict applies a rule. The verdict isn't known if too little was read for
+// the rule's limit; it is for the rule that the fetch was made under.
+func (f *facts) verdict(kind gateway.MediaKind, rule gateway.MediaRule) (v verdict, known bool) {
+	what, limit := string(kind), rule.MaxBytes
+	if kind == gateway.MediaSticker && f.still && limit > maxStillSticker {
+		what, limit = "a sticker without animation", maxStillSticker
+	}
+	switch {
+	case !f.missing.ok():
+		return f.missing, true
+	case (f.more || f.sniffed < f.size) && f.sniffed < min(headSize, limit+1):
+		return verdict{}, false
+	case f.size == 0:
+		return wrongType(kind, "the file is empty"), true
+	}
+	if problem := f.typeProblem(kind, rule.Types); problem != "" {
+		return wrongType(kind, problem), true
+	}
+	switch {
+	case f.size > limit:
+		return tooLarge(what, limit), true
+	case f.more:
+		return verdict{}, false
+	}
+	return verdict{}, true
+}
+
+// typeProblem says what is wrong with the file's type, or "". The declared type
+// decides, as it does for the providers; content and name can only contradict.
+func (f *facts) typeProblem(kind gateway.MediaKind, types []string) string {
+	if says := f.declared != "" && !slices.Contains(generic, f.declared); !says {
+		if takes(types, f.declared) {
+			return ""
+		}
+		return "its server must declare the content type, and declares " + nothingOr(f.declared)
+	}
+	declared := "its server declares " + shown(f.declared)
+	switch {
+	case !takes(types, f.declared):
+		return declared + ", which isn't taken"
+	case !f.contentMayBe(f.declared, kind):
+		return declared + ", but its content is " + f.contentShown(kind)
+	case !f.nameMayBe(f.declared):
+		return declared + ", but its name ends in " + f.extension
+	}
+	return ""
+}
+
+func (f *facts) contentShown(kind gateway.MediaKind) string {
+	t := shown(normal(f.content.String()))
+	if t == "audio/ogg" && !f.opus && kind == gateway.MediaAudio {
+		t += " of a codec other than Opus"
+	}
+	return t
+}
+
+// contentMayBe reports whether content of the kind may be of the normal type.
+func (f *facts) contentMayBe(t string, kind gateway.MediaKind) bool {
+	switch t {
+	case "text/plain":
+		return f.text && !f.content.Is("application/pdf")
+	case "text/csv": // a page in place of a table is the usual lie
+		return f.text && !f.content.Is("text/html")
+	case "audio/ogg", "audio/opus":
+		// WhatsApp plays no other codec in Ogg. mimetype has short streams as
+		// application/ogg.
+		return normal(f.content.String()) == "audio/ogg" && (f.opus || kind != gateway.MediaAudio)
+	}
+	if normal(f.content.String()) == t || f.content.Is(t) || slices.ContainsFunc(lookalikes[t], f.content.Is) {
+		return true
+	}
+	// Nobody can tell a type that mimetype doesn't know: bytes without a
+	// meaning of their own may be it, and so may text.
+	return mimetype.Lookup(t) == nil && (f.content.Is("application/octet-stream") || f.text)
+}
+
+// nameMayBe reports whether the name leaves room for the normal type. It is
+// heard only where the content doesn't say enough.
+func (f *facts) nameMayBe(t string) bool {
+	if !slices.ContainsFunc([]string{"application/zip", "application/x-ole-storage", "application/octet-stream"}, f.content.Is) {
+		return true
+	}
+	types, known := extensions[f.extension]
+	return !known || slices.Contains(types, t)
+}
+
+// extension is that of the first of the paths which has a known one.
+func extension(paths ...string) string {
+	for _, p := range paths {
+		ext := strings.ToLower(path.Ext(p))
+		if _, known := extensions[ext]; known {
+			return ext
+		}
+	}
+	return ""
+}
+
+// isText reports whether the bytes hold none that the MIME Sniffing standard
+// calls binary, or begin with a byte order mark of UTF-16.
+func isText(head []byte) bool {
+	if b := string(head[:min(2, len(head))]); b == "\xff\xfe" || b == "\xfe\xff" {
+		return true
+	}
+	return !slices.ContainsFunc(head, func(b byte) bool {
+		return b < ' ' && b != '\t' && b != '\n' && b != '\f' && b != '\r' && b != 0x1b
+	})
+}
+
+// isOpus reports whether the first packet of an Ogg stream is Opus' header
+// (RFC 7845, section 5.1).
+func isOpus(head []byte) bool {
+	const firstPacket = 28
+	return len(head) > firstPacket && strings.HasPrefix(string(head[firstPacket:]), "OpusHead")
+}
+
+// isAnimatedWebP reports whether a WebP file has the animation flag in its
+// extended header (WebP container specification).
+func isAnimatedWebP(head []byte) bool {
+	const chunk, flags, animation = 12, 20, 0x02
+	return len(head) > flags && string(head[chunk:chunk+4]) == "VP8X" && head[flags]&animation != 0
+}
