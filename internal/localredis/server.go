@@ -66,17 +66,17 @@ func (s *Server) Restart(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", Program, err)
 	}
-	defer read.Close()
+	defer func() { _ = read.Close() }()
 	cmd.ExtraFiles = []*os.File{read}
 	if err := cmd.Start(); err != nil {
-		write.Close()
+		_ = write.Close()
 		return fmt.Errorf("start %s: %w", Program, err)
 	}
 	s.cmd, s.alive, s.done = cmd, write, make(chan struct{})
 	go func(done chan struct{}) {
 		defer close(done)
-		defer write.Close()
 		_ = cmd.Wait() // how it ended says nothing that Done doesn't
+		_ = write.Close()
 	}(s.done)
 	if err := s.awaitPong(ctx); err != nil {
 		s.Kill()
@@ -91,7 +91,7 @@ func (s *Server) Done() <-chan struct{} { return s.done }
 // Stop has the server write what it holds and end, and waits for that; it is
 // killed if ctx ends first. It may be called again.
 func (s *Server) Stop(ctx context.Context) error {
-	s.alive.Close()
+	_ = s.alive.Close()
 	select {
 	case <-s.done:
 		return nil
@@ -105,7 +105,7 @@ func (s *Server) Stop(ctx context.Context) error {
 // Kill ends the server at once. It may be called again.
 func (s *Server) Kill() {
 	_, _ = io.WriteString(s.alive, "KILL\n")
-	s.alive.Close()
+	_ = s.alive.Close()
 	<-s.done
 }
 

@@ -42,7 +42,7 @@ func newBench(t *testing.T, url string) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { rdb.Close() })
+	t.Cleanup(func() { _ = rdb.Close() })
 	b := &bench{
 		t: t, rdb: rdb,
 		lease:     gateway.Lease{Account: shop, Worker: "w1", Epoch: 7},
@@ -563,7 +563,7 @@ func TestReceiptsOnlyGoForward(t *testing.T) {
 				m := b.accept(text("+46732001122", "x"))
 				b.mustBegin(m.ID, 0, "n")
 				e := gateway.Ending{Message: m.ID, Nonce: "n", Next: tc.recorded}
-				switch tc.recorded {
+				switch tc.recorded { //nolint:exhaustive // "" is a worker that died
 				case accepted:
 					e.ProviderMessageID = "wamid.1"
 					b.record(e)
