@@ -5,9 +5,17 @@ import "runtime/debug"
 // unversioned is what a build without any version says.
 const unversioned = "devel"
 
-// Version names this build: the module's version if it has one, else the
-// commit it was built from ("+dirty" if changed since), else "devel".
+// linked is the version that the build was given, where it has no repository
+// to learn it from: -ldflags "-X sluice/internal/telemetry.linked=v1.2.3".
+var linked string
+
+// Version names this build: the version it was given, else the module's
+// version if it has one, else the commit it was built from ("+dirty" if
+// changed since), else "devel".
 func Version() string {
+	if linked != "" {
+		return linked
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return unversioned

@@ -31,6 +31,14 @@ func TestVersionOf(t *testing.T) {
 	}
 }
 
+func TestVersionIsWhatTheBuildWasGiven(t *testing.T) {
+	linked = "v9.8.7"
+	t.Cleanup(func() { linked = "" })
+	if got := Version(); got != "v9.8.7" {
+		t.Errorf("Version = %q, want v9.8.7", got)
+	}
+}
+
 func TestVersionIsNeverEmpty(t *testing.T) {
 	if Version() == "" {
 		t.Error("Version is empty")
