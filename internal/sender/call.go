@@ -1,0 +1,127 @@
+package sender
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+
+	"sluice/internal/gateway"
+)
+
+// call makes one request and says what came of it. The one question that
+// matters when no answer comes is whether the request may have left: before a
+// byte is written the provider surely doesn't have it, after that nobody knows.
+// written is called once, when the request has been written or never will be.
+func (d *Desk) call(ctx context.Context, p Provider, c Call, written func()) (result gateway.Result) {
+	var left atomic.Bool
+	defer written()
+	defer func() {
+		if v := recover(); v != nil {
+			d.Log.Error("a provider's code panicked", "message", c.Message.ID, "panic", defectName(v), "stack", string(debug.Stack()))
+			result = defect("the provider's code panicked", left.Load())
+		}
+	}()
+
+	req, err := p.NewRequest(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteHeaders: func() { left.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { written() },
+	}), c)
+	if err != nil {
+		if known, ok := errors.AsType[*gateway.Error](err); ok {
+			return refusal(known)
+		}
+		d.Log.Error("a request couldn't be made", "message", c.Message.ID, "err", defectName(err))
+		return defect("the request couldn't be made", false)
+	}
+	resp, err := d.Client.Do(req)
+	if err != nil {
+		return unanswered(err, left.Load())
+	}
+	defer resp.Body.Close()
+	left.Store(true) // who answers was asked
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer))
+	if err != nil && resp.StatusCode < http.StatusMultipleChoices {
+		return unanswered(err, true) // it said yes to something, but not what
+	}
+	return p.Interpret(Answer{Status: resp.StatusCode, Header: resp.Header, Body: bytes.TrimSpace(body)})
+}
+
+// refusal is the result of a request that the provider's adapter wouldn't make.
+func refusal(e *gateway.Error) gateway.Result {
+	switch e.Class {
+	case gateway.ClassSuspended:
+		return gateway.Result{Outcome: gateway.OutcomeSuspended, Scope: gateway.ScopeAccount, Error: e}
+	case gateway.ClassTransient:
+		return gateway.Result{Outcome: gateway.OutcomeTransient, Scope: gateway.ScopeAccount, Error: e}
+	case gateway.ClassThrottled:
+		return gateway.Result{Outcome: gateway.OutcomeThrottled, Scope: gateway.ScopeAccount, Error: e}
+	default:
+		return gateway.Result{Outcome: gateway.OutcomeRejected, Scope: gateway.ScopeMessage, Error: e}
+	}
+}
+
+// defectName names what went wrong in our own code without repeating what a
+// message or a secret may be part of: only the runtime's own words are known.
+func defectName(v any) string {
+	if e, ok := v.(runtime.Error); ok {
+		return e.Error()
+	}
+	return fmt.Sprintf("%T", v)
+}
+
+func defect(what string, left bool) gateway.Result {
+	e := &gateway.Error{Class: gateway.ClassInternal, Code: "internal", Title: what}
+	if left {
+		return gateway.Result{Outcome: gateway.OutcomeUnknown, Scope: gateway.ScopeMessage, Error: e}
+	}
+	return gateway.Result{Outcome: gateway.OutcomeRejected, Scope: gateway.ScopeMessage, Error: e}
+}
+
+// unanswered classes a call that brought no complete answer. Texts of network
+// errors hold addresses and are not shown.
+func unanswered(err error, left bool) gateway.Result {
+	code, title := networkCode(err)
+	if left {
+		return gateway.Result{
+			Outcome: gateway.OutcomeUnknown, Scope: gateway.ScopeMessage,
+			Error: &gateway.Error{Class: gateway.ClassUnknown, Code: "no_answer", Title: "the request was written and no clear answer came", Detail: title},
+		}
+	}
+	return gateway.Result{
+		Outcome: gateway.OutcomeTransient, Scope: gateway.ScopeAccount,
+		Error: &gateway.Error{Class: gateway.ClassTransient, Code: code, Title: "the provider couldn't be reached", Detail: title},
+	}
+}
+
+func networkCode(err error) (code, title string) {
+	var (
+		dns  *net.DNSError
+		cert *tls.CertificateVerificationError
+		rec  tls.RecordHeaderError
+		host x509.HostnameError
+		said tls.AlertError
+		slow net.Error
+	)
+	switch {
+	case errors.As(err, &dns):
+		return "dns", "its name didn't resolve"
+	case errors.As(err, &cert), errors.As(err, &rec), errors.As(err, &host), errors.As(err, &said):
+		return "tls", "no secure connection came about"
+	case errors.As(err, &slow) && slow.Timeout():
+		return "timeout", "it took too long"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "closed", "the connection was closed"
+	default:
+		return "connect", "the connection failed"
+	}
+}

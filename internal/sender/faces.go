@@ -1,0 +1,59 @@
+package sender
+
+import (
+	"context"
+	"time"
+
+	"sluice/internal/gateway"
+)
+
+// Store is what the sender needs of the message store. All writes are
+// idempotent; errors wrap gateway.ErrUnavailable unless said otherwise.
+type Store interface {
+	Get(context.Context, gateway.MessageID) (*gateway.Record, error) // gateway.ErrNotFound
+	ProviderID(context.Context, gateway.MessageID) (gateway.ProviderMessageID, error)
+	Begin(context.Context, gateway.Intent) (verdict gateway.Verdict, attempt int, err error)
+	Record(context.Context, gateway.AccountID, gateway.Ending) error
+	Defer(ctx context.Context, account gateway.AccountID, t gateway.Task, d time.Duration, behind bool) error
+	Expire(context.Context, gateway.AccountID, gateway.MessageID) (bool, error)
+	Refuse(context.Context, gateway.AccountID, gateway.Task, *gateway.Error) error
+	Keep(ctx context.Context, lease gateway.Lease, maxAttempts int) (gateway.Chores, error) // gateway.Fenced
+	Adopt(context.Context, gateway.Lease, []gateway.MessageID) ([]gateway.Task, error)      // gateway.Fenced
+	Enqueued(context.Context, gateway.AccountID, ...gateway.Task) error
+	Remind(context.Context, gateway.AccountID) error
+	Hold(ctx context.Context, account gateway.AccountID, d time.Duration, reason string, scope gateway.Scope) error
+	SetBreaker(context.Context, gateway.AccountID, gateway.BreakerState) error
+}
+
+// Queue puts tasks into the account's lanes.
+type Queue interface {
+	Enqueue(context.Context, gateway.AccountID, gateway.Task) error
+}
+
+// Pacer keeps the account's rate: Wait for the right to begin, Gate right
+// before the bytes leave. Both fail with ctx only.
+type Pacer interface {
+	Wait(ctx context.Context, p gateway.Priority, order string) error
+	Gate(context.Context) error
+	NextIn() time.Duration
+	SetRate(perSecond float64)
+}
+
+// Slots caps the calls open at one time. Acquire fails with ctx only.
+type Slots interface {
+	Acquire(context.Context, gateway.Priority) error
+	Release(gateway.Priority)
+	SetMax(limit int)
+}
+
+// Media judges a linked file; nil means the provider will take it. retryable
+// says that a later look may find otherwise.
+type Media interface {
+	Judge(ctx context.Context, f gateway.File, rule gateway.MediaRule) (refused *gateway.Error, retryable bool)
+}
+
+// Links makes the URL on which a provider reports about one attempt; empty if
+// there is no public address.
+type Links interface {
+	For(account gateway.AccountID, message gateway.MessageID, attempt int) string
+}

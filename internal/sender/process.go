@@ -1,0 +1,371 @@
+package sender
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"sluice/internal/gateway"
+)
+
+var errStopped = errors.New("the desk is closed")
+
+// gateAllowance is how long an attempt may stand between its intent and the
+// bytes. It takes longer only at rates below one a second, or when the process
+// was frozen; then it is undone.
+const gateAllowance = 3 * time.Second
+
+const (
+	behindPause = 5 * time.Millisecond
+	behindTries = 20
+	behindDefer = 500 * time.Millisecond
+	mediaDefer  = 15 * time.Second
+)
+
+// Process takes one task through the stages until its attempt has begun, which
+// goes on by itself. nil means that the task is done with: it was void, its
+// message has ended or is parked, or its attempt has begun. An error means that
+// nothing has happened and the task is as good as before.
+func (d *Desk) Process(ctx context.Context, t gateway.Task) (err error) {
+	d.mu.Lock()
+	if d.stopped {
+		d.mu.Unlock()
+		return errStopped
+	}
+	d.running.Add(1)
+	d.mu.Unlock()
+	defer d.running.Done()
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(d.working, cancel)()
+	defer func() {
+		if v := recover(); v != nil {
+			d.Log.Error("sending panicked", "message", t.Message, "panic", defectName(v), "stack", string(debug.Stack()))
+			err = d.refuse(ctx, t, &gateway.Error{Class: gateway.ClassInternal, Code: "internal", Title: "a defect of ours"})
+		}
+	}()
+
+	rec, err := d.load(ctx, t)
+	if err != nil || rec == nil {
+		return err
+	}
+	account, provider := d.current()
+	call := Call{Message: &rec.Message}
+	if done, err := d.check(ctx, t, account, provider, &call); done || err != nil {
+		return err
+	}
+	return d.allow(ctx, &attempt{task: t, record: rec, call: call, account: account, provider: provider})
+}
+
+// load reads the message; nil if the task is void.
+func (d *Desk) load(ctx context.Context, t gateway.Task) (*gateway.Record, error) {
+	rec, err := persist(ctx, func(ctx context.Context) (*gateway.Record, error) { return d.Store.Get(ctx, t.Message) })
+	switch {
+	case errors.Is(err, gateway.ErrNotFound):
+		return nil, nil //nolint:nilnil // a void task has no record
+	case err != nil:
+		return nil, fmt.Errorf("load %s: %w", t.Message, err)
+	case rec.Status != gateway.StatusQueued || rec.Sequence != t.Sequence:
+		return nil, nil //nolint:nilnil // as above
+	}
+	if rec.StatusAt(time.Now()) != gateway.StatusExpired {
+		return rec, nil
+	}
+	expired, err := persist(ctx, func(ctx context.Context) (bool, error) { return d.Store.Expire(ctx, d.account, t.Message) })
+	if err != nil || expired {
+		return nil, err
+	}
+	return rec, nil // our clock is ahead of the store's, which decides
+}
+
+// check does what we can find out before the provider is asked. done: the task
+// has come to an end here.
+func (d *Desk) check(ctx context.Context, t gateway.Task, account *gateway.Account, provider Provider, call *Call) (done bool, err error) {
+	if refused, err := d.resolve(ctx, call); err != nil {
+		return false, err
+	} else if refused != nil {
+		return true, d.refuse(ctx, t, refused)
+	}
+	if d.Media == nil || !account.CheckMedia {
+		return false, nil
+	}
+	for _, f := range call.Message.Content.Files() {
+		if f.Media.Link == "" {
+			continue
+		}
+		refused, retryable := d.Media.Judge(ctx, f, provider.MediaRule(f.Kind))
+		switch {
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case refused == nil:
+		case retryable:
+			d.Log.Info("a file can't be looked at now", "message", t.Message, "code", refused.Code)
+			return true, d.park(ctx, t, mediaDefer, false)
+		default:
+			return true, d.refuse(ctx, t, refused)
+		}
+	}
+	return false, nil
+}
+
+// resolve replaces our own ids, where the message names another one, by the
+// provider's.
+func (d *Desk) resolve(ctx context.Context, call *Call) (refused *gateway.Error, err error) {
+	lookUp := func(name string) (gateway.ProviderMessageID, error) {
+		id := gateway.MessageID(name)
+		if !id.Valid() {
+			return gateway.ProviderMessageID(name), nil
+		}
+		return persist(ctx, func(ctx context.Context) (gateway.ProviderMessageID, error) { return d.Store.ProviderID(ctx, id) })
+	}
+	unresolved := &gateway.Error{
+		Class: gateway.ClassPermanent, Code: "reply_target",
+		Title: "the message it refers to has no provider message id",
+	}
+	if name := call.Message.ReplyTo; name != "" {
+		if call.ReplyTo, err = lookUp(name); errors.Is(err, gateway.ErrNotFound) {
+			return unresolved, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("resolve the reply of %s: %w", call.Message.ID, err)
+		}
+	}
+	if r := call.Message.Content.Reaction; r != nil {
+		target, err := lookUp(r.MessageID)
+		if errors.Is(err, gateway.ErrNotFound) {
+			return unresolved, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("resolve the reaction of %s: %w", call.Message.ID, err)
+		}
+		resolved := *r
+		resolved.MessageID = string(target)
+		call.Message.Content.Reaction = &resolved
+	}
+	return nil, nil //nolint:nilnil // neither refused nor failed
+}
+
+// attempt is one attempt on its way.
+type attempt struct {
+	task     gateway.Task
+	record   *gateway.Record
+	call     Call
+	account  *gateway.Account
+	provider Provider
+
+	nonce     string
+	startedAt time.Time // of asking for the intent
+	done      func(error)
+	written   func() // lets the recipient's next message begin
+}
+
+// allow waits for all that must be had before an attempt may begin, and begins
+// it. What was had is given back by finish, or here if there was no attempt.
+func (d *Desk) allow(ctx context.Context, a *attempt) (err error) {
+	p := a.task.Priority
+	for {
+		if err := d.untilOpen(ctx, p); err != nil {
+			return err
+		}
+		began, again, err := d.tryOnce(ctx, a)
+		if err != nil || began || !again {
+			return err
+		}
+	}
+}
+
+// tryOnce takes breaker, slot and token. again: the account was shut while it
+// waited.
+func (d *Desk) tryOnce(ctx context.Context, a *attempt) (began, again bool, err error) {
+	p := a.task.Priority
+	if a.done, err = d.breaker.allow(ctx); err != nil {
+		return false, false, err
+	}
+	defer func() {
+		if !began {
+			a.done(errNotMade)
+		}
+	}()
+	if err := d.Slots.Acquire(ctx, p); err != nil {
+		return false, false, err
+	}
+	defer func() {
+		if !began {
+			d.Slots.Release(p)
+		}
+	}()
+	if err := d.Pacer.Wait(ctx, p, string(a.task.Message)); err != nil {
+		return false, false, err
+	}
+	return d.begin(ctx, a)
+}
+
+// untilOpen waits while the account or the lane is shut. The lane closes
+// meanwhile, which ends ctx.
+func (d *Desk) untilOpen(ctx context.Context, p gateway.Priority) error {
+	for {
+		wait := time.Until(d.ShutUntil(p))
+		if wait <= 0 {
+			return ctx.Err()
+		}
+		d.Wake()
+		if err := pause(ctx, min(wait, time.Second)); err != nil {
+			return err
+		}
+	}
+}
+
+// begin asks for the intent, in the recipient's turn, and lets the attempt go.
+// again: as of tryOnce.
+func (d *Desk) begin(ctx context.Context, a *attempt) (began, again bool, err error) {
+	key := turn{a.record.Recipient, a.task.Priority}
+	for range behindTries {
+		if a.written, err = d.recipients.lock(ctx, key); err != nil {
+			return false, false, err
+		}
+		if !d.ShutUntil(a.task.Priority).IsZero() {
+			a.written()
+			return false, true, nil
+		}
+		a.account, a.provider = d.current() // the waits may have been long
+		verdict, err := d.enter(a)
+		switch {
+		case err != nil:
+			return false, false, err
+		case verdict == gateway.VerdictBegun:
+			return true, false, nil
+		case verdict == gateway.VerdictDropped, verdict == gateway.VerdictExpired:
+			return false, false, nil
+		case verdict == gateway.VerdictHeld:
+			d.heldElsewhere()
+			return false, true, nil
+		case verdict == gateway.VerdictFenced:
+			d.Wake()
+			<-ctx.Done() // the queue is about to find out
+			return false, false, ctx.Err()
+		}
+		if err := pause(ctx, behindPause); err != nil {
+			return false, false, err
+		}
+	}
+	return false, false, d.park(ctx, a.task, behindDefer, true)
+}
+
+// heldElsewhere: the store knows of a hold or pause that we don't. Keep will
+// say which.
+func (d *Desk) heldElsewhere() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if until := time.Now().Add(behindDefer); until.After(d.held) {
+		d.held = until
+	}
+}
+
+// enter goes through the door: intent, gate, last look. With VerdictBegun the
+// attempt is on its way, or its intent is being undone; with any other the
+// recipient's turn is given back.
+func (d *Desk) enter(a *attempt) (verdict gateway.Verdict, err error) {
+	defer func() {
+		if verdict != gateway.VerdictBegun {
+			a.written()
+		}
+	}()
+	if !d.door.enter() {
+		return "", errStopped
+	}
+	leave := d.door.leave
+	defer func() {
+		if leave != nil {
+			leave()
+		}
+	}()
+	verdict, err = d.intend(a)
+	if err != nil || verdict != gateway.VerdictBegun {
+		return verdict, err
+	}
+	// From here the message is ours: no caller's impatience matters any more.
+	gate, cancel := context.WithDeadline(d.recording, a.startedAt.Add(gateAllowance))
+	err = d.Pacer.Gate(gate)
+	cancel()
+	open := leave()
+	leave = nil
+	if err != nil || !open || !d.Alive() {
+		d.running.Go(func() { d.undo(a) })
+		return verdict, nil
+	}
+	d.Metrics.begun(a.record, a.call.Attempt, time.Now())
+	d.running.Go(func() { d.carryOut(a) })
+	return verdict, nil
+}
+
+// intend writes the intent. An answer that was lost may have been a yes, so it
+// asks again with the same nonce until it knows.
+func (d *Desk) intend(a *attempt) (verdict gateway.Verdict, err error) {
+	a.nonce = rand.Text()
+	a.startedAt = time.Now()
+	in := gateway.Intent{
+		Lease: d.Lease, Task: a.task, Nonce: a.nonce,
+		Deadline: gateAllowance + a.account.Timeout + time.Second,
+	}
+	sure := true
+	err = d.insist("begin", func(ctx context.Context) (err error) {
+		verdict, a.call.Attempt, err = d.Store.Begin(ctx, in)
+		sure = sure && err == nil
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("begin %s: %w", a.task.Message, err)
+	}
+	if !sure && verdict == gateway.VerdictDropped {
+		// Our own intent may have passed its deadline while the store was away.
+		a.call.Attempt = nextNumber(a.record)
+		d.running.Go(func() { d.takeBack(a) })
+	}
+	return verdict, nil
+}
+
+// nextNumber is the number the message's next attempt will have.
+func nextNumber(rec *gateway.Record) int {
+	if n := len(rec.Attempts); n > 0 {
+		return rec.Attempts[n-1].Number + 1
+	}
+	return 1
+}
+
+// park has the message come back later; its task is done with.
+func (d *Desk) park(ctx context.Context, t gateway.Task, wait time.Duration, behind bool) error {
+	_, err := persist(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, d.Store.Defer(ctx, d.account, t, wait, behind)
+	})
+	d.wakeFor(time.Now().Add(wait))
+	return err
+}
+
+// refuse ends a message that can't be sent, without an attempt.
+func (d *Desk) refuse(ctx context.Context, t gateway.Task, why *gateway.Error) error {
+	_, err := persist(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, d.Store.Refuse(ctx, d.account, t, why)
+	})
+	if err != nil {
+		return err
+	}
+	d.Metrics.refused.WithLabelValues(string(why.Class)).Inc()
+	d.Log.Info("message refused", "message", t.Message, "class", why.Class, "code", why.Code)
+	return nil
+}
+
+// wakeFor has Keep called in time for something that is due then, unless it is
+// going to be anyway.
+func (d *Desk) wakeFor(due time.Time) {
+	d.mu.Lock()
+	early := d.kept.next.IsZero() || due.Before(d.kept.next)
+	if early {
+		d.kept.next = due
+	}
+	d.mu.Unlock()
+	if early {
+		d.Wake()
+	}
+}

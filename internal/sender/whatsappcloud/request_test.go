@@ -1,0 +1,382 @@
+package whatsappcloud_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/internal/gateway"
+	"sluice/internal/sender"
+	"sluice/internal/sender/providertest"
+	"sluice/internal/sender/whatsappcloud"
+)
+
+// What the golden cases of the Cloud API reference are addressed from.
+const (
+	phoneNumberID = "106540352242922"
+	accessToken   = "EAATOKEN"
+	appSecret     = "test_app_secret_0123456789abcdef"
+	nextSecret    = "next_app_secret_0123456789abcdef"
+	verifyToken   = "verify-me-0123456789"
+)
+
+func settings(baseURL string) whatsappcloud.Settings {
+	return whatsappcloud.Settings{
+		BaseURL: baseURL, PhoneNumberID: phoneNumberID, AccessToken: accessToken,
+		AppSecrets: []string{appSecret, nextSecret}, VerifyToken: verifyToken,
+	}
+}
+
+func TestProvider(t *testing.T) {
+	providertest.Run(t, providertest.Suite{
+		New:      func(baseURL string) sender.Provider { return whatsappcloud.New(settings(baseURL)) },
+		Requests: requestCases(t),
+		Refused:  refusedCases(t),
+		Answers:  answerCases(),
+		Secrets:  []string{accessToken, appSecret, nextSecret, verifyToken},
+	})
+}
+
+// The suite compares requests by value; here every byte counts, so that
+// escapes, doubled members and spare white space show.
+func TestRequestBytes(t *testing.T) {
+	for _, c := range requestCases(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			req, err := whatsappcloud.New(settings("")).NewRequest(t.Context(), sender.Call{Message: &c.Message, ReplyTo: c.ReplyTo, Attempt: max(c.Attempt, 1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(req.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.WantBody, string(body)); diff != "" {
+				t.Errorf("body (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The longest callback data stays below what Meta once allowed.
+func TestCallbackDataIsShort(t *testing.T) {
+	m := providertest.Message(t, `{"type":"text","text":{"body":"Hello"}}`)
+	m.ID = gateway.NewMessageID("shop-eu", time.Now())
+	req, err := whatsappcloud.New(settings("")).NewRequest(t.Context(), sender.Call{Message: &m, Attempt: math.MaxInt})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body struct {
+		Data string `json:"biz_opaque_callback_data"`
+	}
+	if err := json.NewDecoder(req.Body).Decode(&body); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(body.Data, string(m.ID)) || len(body.Data) > 256 {
+		t.Errorf("callback data %q", body.Data)
+	}
+}
+
+func TestPrintingShowsNoSecret(t *testing.T) {
+	p := whatsappcloud.New(settings(""))
+	var logged strings.Builder
+	slog.New(slog.NewTextHandler(&logged, nil)).Info("made", "provider", p)
+	for _, printed := range []string{fmt.Sprintf("%v %+v %s", p, p, p), logged.String()} {
+		for _, secret := range []string{accessToken, appSecret, nextSecret, verifyToken} {
+			if strings.Contains(printed, secret) {
+				t.Errorf("%q shows a secret", printed)
+			}
+		}
+	}
+}
+
+func TestDefaultBaseURL(t *testing.T) {
+	m := providertest.Message(t, `{"type":"text","text":{"body":"Hello"}}`)
+	req, err := whatsappcloud.New(settings("")).NewRequest(t.Context(), sender.Call{Message: &m, Attempt: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := req.URL.String(), "https://graph.facebook.com/v23.0/106540352242922/messages"; got != want {
+		t.Errorf("URL %s, want %s", got, want)
+	}
+	if req.Method != http.MethodPost {
+		t.Errorf("method %s", req.Method)
+	}
+}
+
+// requestCases are the golden cases S3-01 to S3-20 of the reference, named as
+// there, without those that aren't messages, and what they leave out.
+func requestCases(t *testing.T) []providertest.RequestCase {
+	t.Helper()
+	cases := []struct{ name, content, want string }{
+		{
+			"S3-04 image by id with caption",
+			`{"type":"image","image":{"id":"1037543291543636","caption":"Sale"}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"image","image":{"id":"1037543291543636","caption":"Sale"}}`,
+		},
+		{
+			"S3-05 video by link",
+			`{"type":"video","video":{"link":"https://cdn.example.com/v.mp4"}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"video","video":{"link":"https://cdn.example.com/v.mp4"}}`,
+		},
+		{
+			"S3-06 document by link with file name and caption",
+			`{"type":"document","document":{"link":"https://cdn.example.com/i.pdf","filename":"Invoice 7.pdf","caption":"Invoice"}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"document","document":{"link":"https://cdn.example.com/i.pdf","caption":"Invoice","filename":"Invoice 7.pdf"}}`,
+		},
+		{
+			"S3-07 voice message",
+			`{"type":"audio","audio":{"id":"99","voice":true}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"audio","audio":{"id":"99","voice":true}}`,
+		},
+		{
+			"audio that is no voice message",
+			`{"type":"audio","audio":{"id":"99"}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"audio","audio":{"id":"99"}}`,
+		},
+		{
+			"S3-08 sticker",
+			`{"type":"sticker","sticker":{"id":"77"}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"sticker","sticker":{"id":"77"}}`,
+		},
+		{
+			"S3-09 location, its numbers as strings",
+			`{"type":"location","location":{"latitude":37.44216,"longitude":-122.16153,"name":"Philz Coffee","address":"101 Forest Ave"}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"location","location":{"latitude":"37.44216","longitude":"-122.16153","name":"Philz Coffee","address":"101 Forest Ave"}}`,
+		},
+		{
+			"S3-10 contacts",
+			`{"type":"contacts","contacts":[{"name":{"formatted_name":"Barbara Johnson"},"phones":[{"phone":"+16505559999","wa_id":"16505559999"}]}]}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"contacts","contacts":[{"name":{"formatted_name":"Barbara Johnson"},"phones":[{"phone":"+16505559999","wa_id":"16505559999"}]}]}`,
+		},
+		{
+			"S3-11 reaction",
+			`{"type":"reaction","reaction":{"message_id":"wamid.IN2","emoji":"👍"}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"reaction","reaction":{"message_id":"wamid.IN2","emoji":"👍"}}`,
+		},
+		{
+			"a reaction taken back keeps its empty emoji",
+			`{"type":"reaction","reaction":{"message_id":"wamid.IN2","emoji":""}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"reaction","reaction":{"message_id":"wamid.IN2","emoji":""}}`,
+		},
+		{
+			"S3-12 buttons under an image",
+			`{"type":"interactive","interactive":{"type":"button","header":{"type":"image","image":{"id":"2762"}},"body":{"text":"Reschedule?"},"footer":{"text":"Thanks"},"action":{"buttons":[{"type":"reply","reply":{"id":"change","title":"Change"}},{"type":"reply","reply":{"id":"cancel","title":"Cancel"}}]}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"button","header":{"type":"image","image":{"id":"2762"}},"body":{"text":"Reschedule?"},"footer":{"text":"Thanks"},"action":{"buttons":[{"type":"reply","reply":{"id":"change","title":"Change"}},{"type":"reply","reply":{"id":"cancel","title":"Cancel"}}]}}}`,
+		},
+		{
+			"S3-13 list",
+			`{"type":"interactive","interactive":{"type":"list","body":{"text":"Which option?"},"action":{"button":"Options","sections":[{"title":"Fast","rows":[{"id":"p1","title":"Express","description":"1 day"}]},{"title":"Slow","rows":[{"id":"p2","title":"Ground"}]}]}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"list","body":{"text":"Which option?"},"action":{"button":"Options","sections":[{"title":"Fast","rows":[{"id":"p1","title":"Express","description":"1 day"}]},{"title":"Slow","rows":[{"id":"p2","title":"Ground"}]}]}}}`,
+		},
+		{
+			"S3-14 call to action",
+			`{"type":"interactive","interactive":{"type":"cta_url","body":{"text":"Tap for dates"},"action":{"name":"cta_url","parameters":{"display_text":"See Dates","url":"https://example.com/d?x=1"}}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"cta_url","body":{"text":"Tap for dates"},"action":{"name":"cta_url","parameters":{"display_text":"See Dates","url":"https://example.com/d?x=1"}}}}`,
+		},
+		{
+			"S3-15 flow",
+			`{"type":"interactive","interactive":{"type":"flow","body":{"text":"Book"},"action":{"name":"flow","parameters":{"flow_message_version":"3","flow_id":"123456","flow_cta":"Book now","flow_token":"t-1","flow_action":"navigate","flow_action_payload":{"screen":"BOOKING","data":{"k":"v"}}}}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"flow","body":{"text":"Book"},"action":{"name":"flow","parameters":{"flow_message_version":"3","flow_id":"123456","flow_cta":"Book now","flow_token":"t-1","flow_action":"navigate","flow_action_payload":{"screen":"BOOKING","data":{"k":"v"}}}}}}`,
+		},
+		{
+			"S3-16 location request",
+			`{"type":"interactive","interactive":{"type":"location_request_message","body":{"text":"Where are you?"},"action":{"name":"send_location","parameters":null}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"location_request_message","body":{"text":"Where are you?"},"action":{"name":"send_location"}}}`,
+		},
+		{
+			"S3-17 template without variables",
+			`{"type":"template","template":{"name":"hello_world","language":{"code":"en_US"}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"hello_world","language":{"code":"en_US"}}}`,
+		},
+		{
+			"template with a language policy",
+			`{"type":"template","template":{"name":"hello_world","language":{"code":"en_US","policy":"deterministic"}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"hello_world","language":{"code":"en_US","policy":"deterministic"}}}`,
+		},
+		{
+			"S3-18 template with header, named variables and buttons",
+			`{"type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"header","parameters":[{"type":"image","image":{"id":"1037"}}]},{"type":"body","parameters":[{"type":"text","parameter_name":"first_name","text":"Ana"},{"type":"text","parameter_name":"order","text":"77"}]},{"type":"button","sub_type":"quick_reply","index":0,"parameters":[{"type":"payload","payload":"TRACK-77"}]},{"type":"button","sub_type":"url","index":"1","parameters":[{"type":"text","text":"o/77"}]}]}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"header","parameters":[{"type":"image","image":{"id":"1037"}}]},{"type":"body","parameters":[{"type":"text","parameter_name":"first_name","text":"Ana"},{"type":"text","parameter_name":"order","text":"77"}]},{"type":"button","sub_type":"quick_reply","index":"0","parameters":[{"type":"payload","payload":"TRACK-77"}]},{"type":"button","sub_type":"url","index":"1","parameters":[{"type":"text","text":"o/77"}]}]}}`,
+		},
+		{
+			"S3-19 one-time password, the code twice",
+			`{"type":"template","template":{"name":"login_code","language":{"code":"en_US"},"components":[{"type":"body","parameters":[{"type":"text","text":"J$FpnYnP"}]},{"type":"button","sub_type":"url","index":0,"parameters":[{"type":"text","text":"J$FpnYnP"}]}]}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"login_code","language":{"code":"en_US"},"components":[{"type":"body","parameters":[{"type":"text","text":"J$FpnYnP"}]},{"type":"button","sub_type":"url","index":"0","parameters":[{"type":"text","text":"J$FpnYnP"}]}]}}`,
+		},
+		{
+			"S3-20 coupon",
+			`{"type":"template","template":{"name":"coupon","language":{"code":"en_US"},"components":[{"type":"body","parameters":[{"type":"text","text":"Ana"}]},{"type":"button","sub_type":"copy_code","index":1,"parameters":[{"type":"coupon_code","coupon_code":"25OFF"}]}]}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"coupon","language":{"code":"en_US"},"components":[{"type":"body","parameters":[{"type":"text","text":"Ana"}]},{"type":"button","sub_type":"copy_code","index":"1","parameters":[{"type":"coupon_code","coupon_code":"25OFF"}]}]}}`,
+		},
+		{
+			"template with currency, date, place and an empty payload",
+			`{"type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"header","parameters":[{"type":"location","location":{"latitude":1,"longitude":-2.5,"name":"HQ","address":"1 Way"}}]},{"type":"body","parameters":[{"type":"currency","currency":{"fallback_value":"$10","code":"USD","amount_1000":10000}},{"type":"date_time","date_time":{"fallback_value":"May 1"}}]},{"type":"button","sub_type":"quick_reply","index":0,"parameters":[{"type":"payload","payload":""}]}]}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"header","parameters":[{"type":"location","location":{"latitude":"1","longitude":"-2.5","name":"HQ","address":"1 Way"}}]},{"type":"body","parameters":[{"type":"currency","currency":{"fallback_value":"$10","code":"USD","amount_1000":10000}},{"type":"date_time","date_time":{"fallback_value":"May 1"}}]},{"type":"button","sub_type":"quick_reply","index":"0","parameters":[{"type":"payload","payload":""}]}]}}`,
+		},
+		{
+			"image by link",
+			`{"type":"image","image":{"link":"https://cdn.example.com/i.png?a=1&b=<2>"}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"image","image":{"link":"https://cdn.example.com/i.png?a=1&b=<2>"}}`,
+		},
+		{
+			"template with a text header and positional variables",
+			`{"type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"header","parameters":[{"type":"text","text":"June"}]},{"type":"body","parameters":[{"type":"text","text":"Ana"},{"type":"text","text":"77"}]}]}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"header","parameters":[{"type":"text","text":"June"}]},{"type":"body","parameters":[{"type":"text","text":"Ana"},{"type":"text","text":"77"}]}]}}`,
+		},
+		{
+			"template with a document header and its file name",
+			`{"type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"header","parameters":[{"type":"document","document":{"filename":"Invoice 7.pdf","link":"https://cdn.example.com/i.pdf"}}]}]}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"header","parameters":[{"type":"document","document":{"link":"https://cdn.example.com/i.pdf","filename":"Invoice 7.pdf"}}]}]}}`,
+		},
+		{
+			"template with a video header",
+			`{"type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"header","parameters":[{"type":"video","video":{"link":"https://cdn.example.com/v.mp4"}}]}]}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"header","parameters":[{"type":"video","video":{"link":"https://cdn.example.com/v.mp4"}}]}]}}`,
+		},
+		{
+			"template with a flow button",
+			`{"type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"button","sub_type":"flow","index":0,"parameters":[{"type":"action","action":{"flow_token":"t-1","flow_action_data":{"k":"<v>"}}}]}]}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"button","sub_type":"flow","index":"0","parameters":[{"type":"action","action":{"flow_token":"t-1","flow_action_data":{"k":"<v>"}}}]}]}}`,
+		},
+		{
+			"list with header and footer, one section without a title",
+			`{"type":"interactive","interactive":{"type":"list","header":{"type":"text","text":"Delivery"},"body":{"text":"Which?"},"footer":{"text":"Thanks"},"action":{"button":"Options","sections":[{"rows":[{"id":"p1","title":"Express"}]}]}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"list","header":{"type":"text","text":"Delivery"},"body":{"text":"Which?"},"footer":{"text":"Thanks"},"action":{"button":"Options","sections":[{"rows":[{"id":"p1","title":"Express"}]}]}}}`,
+		},
+		{
+			"call to action under a document",
+			`{"type":"interactive","interactive":{"type":"cta_url","header":{"type":"document","document":{"link":"https://cdn.example.com/i.pdf","filename":"i.pdf"}},"body":{"text":"Tap"},"action":{"name":"cta_url","parameters":{"display_text":"See <all>","url":"https://example.com/?a=1&b=2"}}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"cta_url","header":{"type":"document","document":{"link":"https://cdn.example.com/i.pdf","filename":"i.pdf"}},"body":{"text":"Tap"},"action":{"name":"cta_url","parameters":{"display_text":"See <all>","url":"https://example.com/?a=1&b=2"}}}}`,
+		},
+		{
+			"products of a catalog",
+			`{"type":"interactive","interactive":{"type":"product_list","header":{"type":"text","text":"Shop"},"body":{"text":"New"},"action":{"catalog_id":"c-1","sections":[{"title":"Hats","product_items":[{"product_retailer_id":"h-1"}]}]}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"product_list","header":{"type":"text","text":"Shop"},"body":{"text":"New"},"action":{"sections":[{"title":"Hats","product_items":[{"product_retailer_id":"h-1"}]}],"catalog_id":"c-1"}}}`,
+		},
+		{
+			"a full contact card",
+			`{"type":"contacts","contacts":[{"name":{"formatted_name":"Dr. Ana M. Li Jr.","first_name":"Ana","last_name":"Li","middle_name":"M.","prefix":"Dr.","suffix":"Jr."},"phones":[{"phone":"+1650","type":"WORK"}],"emails":[{"email":"ana@a.example","type":"HOME"}],"addresses":[{"street":"1 Way","city":"M","state":"CA","zip":"9","country":"US","country_code":"us","type":"HOME"}],"urls":[{"url":"https://a.example","type":"WORK"}],"org":{"company":"A","department":"D","title":"T"},"birthday":"2001-02-03"}]}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"contacts","contacts":[{"name":{"formatted_name":"Dr. Ana M. Li Jr.","first_name":"Ana","last_name":"Li","middle_name":"M.","prefix":"Dr.","suffix":"Jr."},"phones":[{"phone":"+1650","type":"WORK"}],"emails":[{"email":"ana@a.example","type":"HOME"}],"addresses":[{"street":"1 Way","city":"M","state":"CA","zip":"9","country":"US","country_code":"us","type":"HOME"}],"urls":[{"url":"https://a.example","type":"WORK"}],"org":{"company":"A","department":"D","title":"T"},"birthday":"2001-02-03"}]}`,
+		},
+	}
+	header := map[string]string{"Authorization": "Bearer " + accessToken, "Content-Type": "application/json"}
+	out := make([]providertest.RequestCase, 0, len(cases)+4)
+	for _, c := range cases {
+		out = append(out, providertest.RequestCase{Name: c.name, Message: providertest.Message(t, c.content), WantBody: c.want})
+	}
+	hello := providertest.Message(t, `{"type":"text","text":{"body":"Hello"}}`)
+	hello.ID = "m-1"
+	reply := providertest.Message(t, `{"type":"text","text":{"body":"See https://www.meta.com/quest","preview_url":true}}`)
+	reply.ReplyTo = "wamid.IN1"
+	template := providertest.Message(t, `{"type":"template","template":{"name":"hello_world","language":{"code":"en_US"}}}`)
+	template.ID, template.ReplyTo = "m-2", "wamid.IN1"
+	out = append(
+		out,
+		providertest.RequestCase{
+			Name: "S3-01 text with our id as callback data", Message: hello,
+			WantBody: `{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"text","text":{"preview_url":false,"body":"Hello"},"biz_opaque_callback_data":"m-1"}`,
+		},
+		providertest.RequestCase{
+			Name: "a later attempt is marked in the callback data", Message: hello, Attempt: 3,
+			WantBody: `{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"text","text":{"preview_url":false,"body":"Hello"},"biz_opaque_callback_data":"m-1#3"}`,
+		},
+		providertest.RequestCase{
+			Name: "a template may reply", Message: template, ReplyTo: "wamid.IN1", Attempt: 2,
+			WantBody: `{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","context":{"message_id":"wamid.IN1"},"type":"template","template":{"name":"hello_world","language":{"code":"en_US"}},"biz_opaque_callback_data":"m-2#2"}`,
+		},
+		providertest.RequestCase{
+			Name: "S3-02 text in reply with preview", Message: reply, ReplyTo: "wamid.IN1",
+			WantBody: `{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","context":{"message_id":"wamid.IN1"},"type":"text","text":{"preview_url":true,"body":"See https://www.meta.com/quest"}}`,
+		},
+	)
+	for i := range out {
+		out[i].WantPath, out[i].WantHeader = "/"+phoneNumberID+"/messages", header
+	}
+	return out
+}
+
+func refusedCases(t *testing.T) []providertest.RefusedCase {
+	t.Helper()
+	message := func(content, replyTo string) gateway.Message {
+		m := providertest.Message(t, content)
+		m.ReplyTo = replyTo
+		return m
+	}
+	return []providertest.RefusedCase{
+		{
+			Name:       "a reaction can't reply",
+			Message:    message(`{"type":"reaction","reaction":{"message_id":"wamid.IN2","emoji":"👍"}}`, "wamid.IN1"),
+			WantFields: []string{"reply_to"},
+		},
+		{
+			Name:       "a media provider is Sinch's",
+			Message:    message(`{"type":"image","image":{"link":"https://cdn.example.com/i.png","provider":"p"}}`, ""),
+			WantFields: []string{"image.provider"},
+		},
+		{
+			Name:       "also in a header",
+			Message:    message(`{"type":"interactive","interactive":{"type":"cta_url","header":{"type":"image","image":{"link":"https://cdn.example.com/i.png","provider":"p"}},"body":{"text":"b"},"action":{"name":"cta_url","parameters":{"display_text":"d","url":"https://example.com"}}}}`, ""),
+			WantFields: []string{"interactive.header.image.provider"},
+		},
+		{
+			Name:       "a location request has a body only",
+			Message:    message(`{"type":"interactive","interactive":{"type":"location_request_message","header":{"type":"text","text":"h"},"body":{"text":"b"},"footer":{"text":"f"},"action":{"name":"send_location"}}}`, ""),
+			WantFields: []string{"interactive.header", "interactive.footer"},
+		},
+		{
+			Name:       "named and positional parameters don't mix",
+			Message:    message(`{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[{"type":"body","parameters":[{"type":"text","parameter_name":"a","text":"1"},{"type":"text","text":"2"}]}]}}`, ""),
+			WantFields: []string{"template.components[0].parameters"},
+		},
+	}
+}
+
+// A sound message is refused by Check and NewRequest alike, or becomes JSON;
+// neither changes it.
+func FuzzNewRequest(f *testing.F) {
+	for _, content := range []string{
+		`{"type":"text","text":{"body":"<b>","preview_url":true}}`,
+		`{"type":"interactive","interactive":{"type":"flow","body":{"text":"b"},"action":{"name":"flow","parameters":{"flow_id":"1","flow_cta":"c"}}}}`,
+		`{"type":"interactive","interactive":{"type":"location_request_message","footer":{"text":"f"},"body":{"text":"b"},"action":{"name":"send_location","parameters":null}}}`,
+		`{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[{"type":"button","sub_type":"flow","index":9,"parameters":[{"type":"action","action":{}}]}]}}`,
+		`{"type":"location","location":{"latitude":"1e-7","longitude":180}}`,
+		`{"type":"reaction","reaction":{"message_id":"\ud800","emoji":""}}`,
+	} {
+		f.Add([]byte(content), "wamid.A")
+	}
+	p := whatsappcloud.New(settings(""))
+	f.Fuzz(func(t *testing.T, content []byte, replyTo string) {
+		m := gateway.Message{Recipient: providertest.To, ReplyTo: replyTo}
+		if json.Unmarshal(content, &m.Content) != nil || m.Content.Validate() != nil {
+			t.Skip("not a sound message")
+		}
+		before, _ := json.Marshal(m)
+		refused := p.Check(&m)
+		req, err := p.NewRequest(t.Context(), sender.Call{Message: &m, ReplyTo: gateway.ProviderMessageID(replyTo), Attempt: 1})
+		after, _ := json.Marshal(m)
+		if string(before) != string(after) {
+			t.Errorf("the message was changed from %s to %s", before, after)
+		}
+		if len(refused) > 0 {
+			if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Class != gateway.ClassPermanent {
+				t.Errorf("Check refuses %v, NewRequest says %v", refused, err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatalf("NewRequest: %v", err)
+		}
+		if body, err := io.ReadAll(req.Body); err != nil || !json.Valid(body) {
+			t.Errorf("body %q, %v", body, err)
+		}
+	})
+}
