@@ -27,7 +27,7 @@ func (d *Desk) call(ctx context.Context, p Provider, c Call, written func()) (re
 	defer written()
 	defer func() {
 		if v := recover(); v != nil {
-			d.Log.Error("a provider's code panicked", "message", c.Message.ID, "panic", defectName(v), "stack", string(debug.Stack()))
+			d.Log.ErrorContext(ctx, "a provider's code panicked", "message", c.Message.ID, "panic", defectName(v), "stack", string(debug.Stack()))
 			result = defect("the provider's code panicked", left.Load())
 		}
 	}()
@@ -40,7 +40,7 @@ func (d *Desk) call(ctx context.Context, p Provider, c Call, written func()) (re
 		if known, ok := errors.AsType[*gateway.Error](err); ok {
 			return refusal(known)
 		}
-		d.Log.Error("a request couldn't be made", "message", c.Message.ID, "err", defectName(err))
+		d.Log.ErrorContext(ctx, "a request couldn't be made", "message", c.Message.ID, "err", defectName(err))
 		return defect("the request couldn't be made", false)
 	}
 	resp, err := d.Client.Do(req)

@@ -43,7 +43,7 @@ func TestOutcomes(t *testing.T) {
 				w.net.rest = c.wire
 				task := w.post()
 				w.process(task)
-				time.Sleep(c.took) // in a bubble: the call
+				pass(c.took) // the call
 				synctest.Wait()
 				m := w.expect(task, c.want)
 				if m.Spent != c.spent || m.Error == nil || m.Error.Code != c.code {
@@ -77,7 +77,7 @@ func TestTransientIsRetriedUntilAttemptsAreSpent(t *testing.T) {
 			if got := w.keep(); len(got) != 0 {
 				w.Fatalf("tasks %v came back early", got)
 			}
-			time.Sleep(wait) // in a bubble: the backoff
+			pass(wait) // the backoff
 			tasks := w.keep()
 			if len(tasks) != 1 || tasks[0].Sequence != task.Sequence+1 {
 				w.Fatalf("tasks are %v, want the next one of %v", tasks, task)
@@ -121,10 +121,10 @@ func TestThrottledAccountIsHeld(t *testing.T) {
 		}
 		done, cancel := w.goProcess(other)
 		defer cancel()
-		time.Sleep(7*time.Second - time.Millisecond) // in a bubble: the hold
+		pass(7*time.Second - time.Millisecond) // the hold
 		synctest.Wait()
 		w.expectCalls(1)
-		time.Sleep(time.Millisecond) // in a bubble: the hold's end
+		pass(time.Millisecond) // the hold's end
 		synctest.Wait()
 		if err := <-done; err != nil {
 			w.Fatal(err)
@@ -141,15 +141,15 @@ func TestHoldsGrowByRoundsNotByCalls(t *testing.T) {
 			for i := range 5 {
 				w.process(w.post(func(m *kept) { m.Recipient = gateway.Recipient("+467000000" + string(rune('0'+i))) }))
 			}
-			time.Sleep(100*time.Millisecond - 5*time.Microsecond) // in a bubble: nearly the answers
+			pass(100*time.Millisecond - 5*time.Microsecond) // nearly the answers
 			for range 5 {
-				time.Sleep(time.Microsecond) // in a bubble: one answer after the other
+				pass(time.Microsecond) // one answer after the other
 				synctest.Wait()
 			}
 			if got := time.Until(w.desk.ShutUntil(gateway.Bulk)).Round(time.Millisecond); got != want {
 				w.Errorf("held for %v, want %v", got, want)
 			}
-			time.Sleep(want) // in a bubble: the hold passes
+			pass(want) // the hold passes
 		}
 		round(time.Second)
 		round(2 * time.Second)
@@ -182,7 +182,7 @@ func TestPairsThrottleGrows(t *testing.T) {
 			if got := time.Until(m.till); got != want || m.Spent != 0 {
 				w.Errorf("parked for %v with %d spent, want %v and 0", got, m.Spent, want)
 			}
-			time.Sleep(want) // in a bubble: it is due
+			pass(want) // it is due
 			task = w.keep()[0]
 		}
 	})
@@ -198,7 +198,7 @@ func TestSuspendedAccountIsHeldLonger(t *testing.T) {
 			if got := time.Until(w.desk.ShutUntil(gateway.Bulk)); got != want || m.Spent != 0 {
 				w.Errorf("held for %v with %d spent, want %v and 0", got, m.Spent, want)
 			}
-			time.Sleep(want) // in a bubble: the hold passes
+			pass(want) // the hold passes
 			task = w.keep()[0]
 		}
 	})
@@ -214,7 +214,7 @@ func TestOutcomeIsRecordedWhenTheStoreIsBack(t *testing.T) {
 				task := w.post()
 				w.store.set(lose)
 				w.process(task)
-				time.Sleep(15 * time.Second) // in a bubble: it is repeated
+				pass(15 * time.Second) // it is repeated
 				synctest.Wait()
 				if m := w.expect(task, gateway.StatusAccepted); len(m.endings) != 1 {
 					w.Errorf("%d endings, want 1", len(m.endings))
@@ -227,10 +227,10 @@ func TestOutcomeIsRecordedWhenTheStoreIsBack(t *testing.T) {
 			task := w.post()
 			w.store.set(func(s *fakeStore) { s.awayFrom["record"] = 200 })
 			w.process(task)
-			time.Sleep(30 * time.Second) // in a bubble: the deadline passes
+			pass(30 * time.Second) // the deadline passes
 			w.keep()
 			w.expect(task, gateway.StatusUnknown)
-			time.Sleep(15 * time.Second) // in a bubble: the store is back
+			pass(15 * time.Second) // the store is back
 			synctest.Wait()
 			w.expect(task, gateway.StatusAccepted)
 		})
@@ -267,7 +267,7 @@ func TestDefectsOfTheProvidersCode(t *testing.T) {
 	}{
 		{name: "a panic before the call makes a dead letter", request: func(Call) error { panic("to " + string(recipient)) }, want: gateway.StatusFailed, class: gateway.ClassInternal},
 		{
-			name:    "so does one of the runtime's",
+			name:    "so does one of the runtime's, whose words are logged",
 			request: func(c Call) error { return errors.New(c.Message.Content.Image.Link) }, want: gateway.StatusFailed, class: gateway.ClassInternal,
 		},
 		{name: "so does an error it has no name for", request: func(Call) error { return errors.New("to " + string(recipient)) }, want: gateway.StatusFailed, class: gateway.ClassInternal},
@@ -316,7 +316,7 @@ func TestAnswerProvesThatTheRequestLeft(t *testing.T) {
 	})
 }
 
-func TestAnswerIsReadToALimit(t *testing.T) {
+func TestAnswerIsHandedOverTrimmed(t *testing.T) {
 	inBubble(t, func(w *world) {
 		var got Answer
 		w.provider.interpret = func(a Answer) gateway.Result {

@@ -58,7 +58,7 @@ type Desk struct {
 	kept                 chores           // as of the last Keep
 	throttled, suspended streak
 	running              sync.WaitGroup
-	announce             sync.Mutex // held while the breaker's state is written
+	announce             chan struct{} // holds a token while the breaker's state is written
 }
 
 // chores is what the store said when it was last asked.
@@ -70,7 +70,7 @@ type chores struct {
 
 // NewDesk opens a desk.
 func NewDesk(o Options) *Desk {
-	d := &Desk{Options: o, account: o.Lease.Account}
+	d := &Desk{Options: o, account: o.Lease.Account, announce: make(chan struct{}, 1)}
 	d.Log = o.Log.With("account", d.account)
 	d.working, d.stop = context.WithCancel(context.Background())
 	d.recording, d.abandon = context.WithCancel(context.Background())
@@ -225,8 +225,8 @@ func (d *Desk) hold(r gateway.Result, wait time.Duration) {
 // announceBreaker writes the breaker's state for readers. The last writer finds
 // the last state.
 func (d *Desk) announceBreaker() {
-	d.announce.Lock()
-	defer d.announce.Unlock()
+	d.announce <- struct{}{}
+	defer func() { <-d.announce }()
 	state := d.breaker.state()
 	err := d.insist("breaker", func(ctx context.Context) error { return d.Store.SetBreaker(ctx, d.account, state) })
 	if err != nil {

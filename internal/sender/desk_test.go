@@ -97,7 +97,7 @@ func TestRetryAfterTheLeaseWasLostIsTold(t *testing.T) {
 		w.process(task)
 		w.lose()
 		w.store.set(func(s *fakeStore) { s.owner.Epoch++; s.awayFrom["remind"] = 2 })
-		time.Sleep(2 * time.Second) // in a bubble: the answer comes
+		pass(2 * time.Second) // the answer comes
 		synctest.Wait()
 		w.expect(task, gateway.StatusQueued)
 		if w.store.reminded != 1 {
@@ -257,7 +257,7 @@ func TestPausesAndHoldsAreSeenThroughKeep(t *testing.T) {
 		w.store.set(func(s *fakeStore) { s.paused = nil })
 		w.keep()
 		expect("held", [2]time.Duration{4 * time.Second, 4 * time.Second})
-		time.Sleep(4 * time.Second) // in a bubble: the hold passes
+		pass(4 * time.Second) // the hold passes
 		expect("after the hold", [2]time.Duration{})
 
 		w.mu.Lock()
@@ -391,7 +391,7 @@ func TestBreakerTripsOnARatioOverEnoughCalls(t *testing.T) {
 	t.Run("failures of long ago don't count", func(t *testing.T) {
 		inBubble(t, func(w *world) {
 			w.fail(breakerCalls - 1)
-			time.Sleep(breakerWindow + w.account.Timeout + breakerBucket) // in a bubble: the window passes
+			pass(breakerWindow + w.account.Timeout + breakerBucket) // the window passes
 			w.fail(1)
 			w.expectOpen(0)
 		})
@@ -409,9 +409,9 @@ func TestBreakerTripsOnARatioOverEnoughCalls(t *testing.T) {
 						break
 					}
 					w.process(w.post(func(m *kept) { m.Recipient = gateway.Recipient("+4680000" + time.Duration(i).String()) }))
-					time.Sleep(timeout / 100) // in a bubble: the pace
+					pass(500 * time.Millisecond) // the pace
 				}
-				if took := time.Since(began); took < timeout || took > timeout+timeout/3 {
+				if took := time.Since(began); took < timeout || took > timeout+breakerWindow {
 					w.Errorf("it tripped after %v, want soon after %v", took, timeout)
 				}
 			})
@@ -426,7 +426,7 @@ func TestBreakerProbesAndCloses(t *testing.T) {
 		if w.wakeCount() == 0 {
 			w.Error("nobody was woken to close the lanes")
 		}
-		time.Sleep(breakerOpen + time.Millisecond) // in a bubble: until the probe
+		pass(breakerOpen + time.Millisecond) // until the probe
 		w.expectOpen(0)
 
 		// A probe that is never made leaves its place to the next.
@@ -450,14 +450,14 @@ func TestBreakerProbesAndCloses(t *testing.T) {
 		done, cancel = w.goProcess(behind)
 		defer cancel()
 		w.expectCalls(asked + 1)
-		time.Sleep(3 * time.Second) // in a bubble: the probe is answered
+		pass(3 * time.Second) // the probe is answered
 		synctest.Wait()
 		w.expectCalls(asked + 2)
 		if err := <-done; err != nil {
 			w.Fatal(err)
 		}
 		w.expect(probe, gateway.StatusAccepted)
-		time.Sleep(3 * time.Second) // in a bubble: so is the other
+		pass(3 * time.Second) // so is the other
 		synctest.Wait()
 		w.expect(behind, gateway.StatusAccepted)
 
@@ -471,7 +471,7 @@ func TestBreakerProbesAndCloses(t *testing.T) {
 func TestBreakerOpensAgainWhenTheProbeFails(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.fail(breakerCalls)
-		time.Sleep(breakerOpen + time.Millisecond) // in a bubble: until the probe
+		pass(breakerOpen + time.Millisecond) // until the probe
 		w.fail(1)
 		w.expectOpen(breakerOpen)
 	})
@@ -482,9 +482,9 @@ func TestLastStateOfTheBreakerIsWhatIsWritten(t *testing.T) {
 		synctest.Wait()
 		w.store.set(func(s *fakeStore) { s.awayFrom["breaker"] = 55 }) // 11 s
 		w.fail(breakerCalls)
-		time.Sleep(breakerOpen + time.Millisecond) // in a bubble: until the probe
+		pass(breakerOpen + time.Millisecond) // until the probe
 		w.succeed(1)
-		time.Sleep(2 * time.Second) // in a bubble: the store is back
+		pass(2 * time.Second) // the store is back
 		synctest.Wait()
 		if s := w.states(); s[len(s)-1] != gateway.BreakerClosed {
 			w.Errorf("states written are %v, want closed last", s)
@@ -509,8 +509,10 @@ func TestDoor(t *testing.T) {
 				go d.shut(time.Second)
 			}
 			synctest.Wait()
-			if !d.leave() || !d.leave() {
-				t.Error("who came out in time was turned back")
+			for range 2 {
+				if !d.leave() {
+					t.Error("who came out in time was turned back")
+				}
 			}
 			synctest.Wait()
 			if !d.sealed {

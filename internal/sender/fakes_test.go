@@ -694,6 +694,7 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 	}
 	change(&o)
 	w.desk = NewDesk(o)
+	synctest.Wait()
 	return w
 }
 
@@ -722,6 +723,12 @@ func (w *world) close() {
 	}
 }
 
+// pass lets time go by in a bubble, and all that comes of it happen.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // the bubble's clock stands still otherwise
+	synctest.Wait()
+}
+
 // busy is how many recipients are locked.
 func (w *world) busy() int {
 	w.desk.recipients.mu.Lock()
@@ -732,7 +739,7 @@ func (w *world) busy() int {
 // post has a message in the store whose task is in its lane.
 func (w *world) post(change ...func(*kept)) gateway.Task {
 	w.Helper()
-	time.Sleep(time.Microsecond) // in a bubble: ids sort by time
+	pass(time.Microsecond) // ids sort by time
 	now := time.Now()
 	m := &kept{Record: gateway.Record{
 		Message: gateway.Message{

@@ -154,14 +154,14 @@ func TestStreakCountsCallsOpenAtOneTimeOnce(t *testing.T) {
 			}
 		}
 		first := time.Now()
-		time.Sleep(time.Second) // in a bubble: the calls take a while
+		pass(time.Second) // the calls take a while
 		expect("first call", first, 0)
 		expect("a call sent at the same time", first, 0)
 		s.end(first)
 		expect("a call sent then, after another of them was accepted", first, 0)
-		time.Sleep(time.Second) // in a bubble: the hold passes
+		pass(time.Second) // the hold passes
 		expect("the next call", time.Now(), 1)
-		time.Sleep(time.Second) // in a bubble: the hold passes
+		pass(time.Second) // the hold passes
 		s.end(time.Now())
 		expect("the first call after one was accepted", time.Now(), 0)
 	})

@@ -44,7 +44,7 @@ func (d *Desk) Process(ctx context.Context, t gateway.Task) (err error) {
 	defer context.AfterFunc(d.working, cancel)()
 	defer func() {
 		if v := recover(); v != nil {
-			d.Log.Error("sending panicked", "message", t.Message, "panic", defectName(v), "stack", string(debug.Stack()))
+			d.Log.ErrorContext(ctx, "sending panicked", "message", t.Message, "panic", defectName(v), "stack", string(debug.Stack()))
 			err = d.refuse(ctx, t, &gateway.Error{Class: gateway.ClassInternal, Code: "internal", Title: "a defect of ours"})
 		}
 	}()
@@ -103,7 +103,7 @@ func (d *Desk) check(ctx context.Context, t gateway.Task, account *gateway.Accou
 			return false, ctx.Err()
 		case refused == nil:
 		case retryable:
-			d.Log.Info("a file can't be looked at now", "message", t.Message, "code", refused.Code)
+			d.Log.InfoContext(ctx, "a file can't be looked at now", "message", t.Message, "code", refused.Code)
 			return true, d.park(ctx, t, mediaDefer, false)
 		default:
 			return true, d.refuse(ctx, t, refused)
@@ -352,7 +352,7 @@ func (d *Desk) refuse(ctx context.Context, t gateway.Task, why *gateway.Error) e
 		return err
 	}
 	d.Metrics.refused.WithLabelValues(string(why.Class)).Inc()
-	d.Log.Info("message refused", "message", t.Message, "class", why.Class, "code", why.Code)
+	d.Log.InfoContext(ctx, "message refused", "message", t.Message, "class", why.Class, "code", why.Code)
 	return nil
 }
 

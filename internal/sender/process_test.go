@@ -26,7 +26,7 @@ func TestProcessReturnsOnceTheAttemptHasBegun(t *testing.T) {
 		if w.slots.taken() != 1 || w.busy() != 0 {
 			w.Errorf("%d slots and %d recipients are taken, want 1 and, as the request is written, 0", w.slots.taken(), w.busy())
 		}
-		time.Sleep(5 * time.Second) // in a bubble: the answer comes
+		pass(5 * time.Second) // the answer comes
 		synctest.Wait()
 
 		m := w.expect(task, gateway.StatusAccepted)
@@ -150,7 +150,7 @@ func TestProcessGivesUpWithItsContext(t *testing.T) {
 					prepare(w)
 					done, cancel := w.goProcess(task)
 					defer cancel()
-					time.Sleep(90 * time.Millisecond) // in a bubble: nothing may change meanwhile
+					pass(90 * time.Millisecond) // nothing may change meanwhile
 					select {
 					case err := <-done:
 						w.Fatalf("Process returned %v", err)
@@ -325,7 +325,7 @@ func TestSecondMessageToARecipientFollowsTheFirst(t *testing.T) {
 			w.process(other)
 			w.expect(other, gateway.StatusAccepted)
 			w.expect(second, gateway.StatusQueued)
-			time.Sleep(7*time.Second + time.Millisecond) // in a bubble: the first one is written
+			pass(7*time.Second + time.Millisecond) // the first one is written
 			synctest.Wait()
 			if err := <-done; err != nil {
 				w.Fatal(err)
@@ -343,7 +343,7 @@ func TestSecondMessageToARecipientFollowsTheFirst(t *testing.T) {
 			w.process(first)
 			done, cancel := w.goProcess(second)
 			defer cancel()
-			time.Sleep(20*time.Second + time.Millisecond) // in a bubble: the call's limit
+			pass(20*time.Second + time.Millisecond) // the call's limit
 			synctest.Wait()
 			if err := <-done; err != nil {
 				w.Fatal(err)
@@ -370,7 +370,7 @@ func TestMessageBehindAnother(t *testing.T) {
 			first, second := w.post(), w.post()
 			done, cancel := w.goProcess(second)
 			defer cancel()
-			time.Sleep(52 * time.Millisecond) // in a bubble: it asks again and again
+			pass(52 * time.Millisecond) // it asks again and again
 			w.process(first)
 			if err := <-done; err != nil {
 				w.Fatal(err)
@@ -397,7 +397,7 @@ func TestMessageBehindAnother(t *testing.T) {
 			w.process(third)
 			w.expect(third, gateway.StatusQueued)
 			w.process(first)
-			time.Sleep(behindDefer) // in a bubble: they are due
+			pass(behindDefer) // they are due
 			for _, task := range w.keep() {
 				w.process(task)
 			}
@@ -452,11 +452,11 @@ func TestBeginIsAskedAgainWithTheSameNonce(t *testing.T) {
 			defer cancel()
 			w.expect(task, gateway.StatusSending)
 			w.store.set(func(s *fakeStore) { s.away = true })
-			time.Sleep(30 * time.Second) // in a bubble: the store is away
+			pass(30 * time.Second) // the store is away
 			w.store.set(func(s *fakeStore) { s.away = false })
 			w.keep()
 			w.expect(task, gateway.StatusUnknown)
-			time.Sleep(writePause) // in a bubble: it asks again
+			pass(writePause) // it asks again
 			synctest.Wait()
 			if err := <-done; err != nil {
 				w.Fatal(err)
@@ -500,7 +500,7 @@ func TestAccountThatTheStoreHolds(t *testing.T) {
 		if got := time.Until(w.desk.ShutUntil(gateway.Bulk)); got != 3*time.Second {
 			w.Errorf("the lane is shut for %v, want 3s", got)
 		}
-		time.Sleep(3 * time.Second) // in a bubble: the hold passes
+		pass(3 * time.Second) // the hold passes
 		synctest.Wait()
 		if err := <-done; err != nil {
 			w.Fatal(err)

@@ -1,0 +1,113 @@
+package sender
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"sluice/internal/gateway"
+)
+
+// These calls go through net/http's own transport: what the desk concludes from
+// httptrace must hold there.
+func TestCallsThroughTheRealTransport(t *testing.T) {
+	read := func(h http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			h(w, r)
+		}
+	}
+	ok := read(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "wamid.1") })
+	for _, c := range []struct {
+		name    string
+		serve   http.HandlerFunc // nil: nobody listens
+		secure  bool             // with a certificate that we don't trust
+		timeout time.Duration
+		want    gateway.Outcome
+		code    string
+	}{
+		{name: "an answer is interpreted", serve: ok, want: gateway.OutcomeAccepted},
+		{name: "a refused connection is transient", want: gateway.OutcomeTransient, code: "connect"},
+		{name: "a failed handshake is transient", serve: ok, secure: true, want: gateway.OutcomeTransient, code: "tls"},
+		{
+			name:  "a connection that closes after the request was read is unknown",
+			serve: read(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),
+			want:  gateway.OutcomeUnknown, code: "no_answer",
+		},
+		{
+			name:    "silence after the request was read is unknown",
+			serve:   read(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }),
+			timeout: 100 * time.Millisecond, want: gateway.OutcomeUnknown, code: "no_answer",
+		},
+		{
+			name: "an answer that breaks off is unknown",
+			serve: read(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Length", "1000")
+				_, _ = io.WriteString(w, "wamid")
+			}),
+			want: gateway.OutcomeUnknown, code: "no_answer",
+		},
+		{
+			name: "a redirect is an answer",
+			serve: read(func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+			}),
+			want: gateway.OutcomeRejected, code: "307",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			url := unused(t)
+			if c.serve != nil {
+				server := httptest.NewUnstartedServer(c.serve)
+				server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+				if c.secure {
+					server.StartTLS()
+				} else {
+					server.Start()
+				}
+				defer server.Close()
+				url = server.URL
+			}
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			written := make(chan struct{}, 9)
+			d := &Desk{Options: Options{Client: &http.Client{
+				Transport:     transport,
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			}}}
+			if c.timeout == 0 {
+				c.timeout = time.Minute
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), c.timeout)
+			defer cancel()
+			call := Call{Message: &gateway.Message{ID: "m", Recipient: recipient}}
+			r := d.call(ctx, &fakeProvider{url: url}, call, func() { written <- struct{}{} })
+			code := ""
+			if r.Error != nil {
+				code = r.Error.Code
+			}
+			if r.Outcome != c.want || code != c.code {
+				t.Errorf("outcome is %s %q, want %s %q", r.Outcome, code, c.want, c.code)
+			}
+			if len(written) == 0 {
+				t.Error("nobody was told that the request was written or never will be")
+			}
+		})
+	}
+}
+
+// unused is an address where nobody listens.
+func unused(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "http://" + l.Addr().String()
+}
