@@ -22,7 +22,8 @@ import (
 // matters when no answer comes is whether the request may have left: before a
 // byte is written the provider surely doesn't have it, after that nobody knows.
 // written is called once, when the request has been written or never will be.
-func (d *Desk) call(ctx context.Context, p Provider, c Call, written func()) (result gateway.Result) {
+// answer is what the provider said, if anything.
+func (d *Desk) call(ctx context.Context, p Provider, c Call, written func()) (result gateway.Result, answer *Answer) {
 	var left atomic.Bool
 	defer written()
 	defer func() {
@@ -38,22 +39,43 @@ func (d *Desk) call(ctx context.Context, p Provider, c Call, written func()) (re
 	}), c)
 	if err != nil {
 		if known, ok := errors.AsType[*gateway.Error](err); ok {
-			return refusal(known)
+			return refusal(known), nil
 		}
 		d.Log.ErrorContext(ctx, "a request couldn't be made", "message", c.Message.ID, "err", defectName(err))
-		return defect("the request couldn't be made", false)
+		return defect("the request couldn't be made", false), nil
 	}
 	resp, err := d.Client.Do(req)
 	if err != nil {
-		return unanswered(err, left.Load())
+		return unanswered(err, left.Load()), nil
 	}
 	defer resp.Body.Close()
 	left.Store(true) // who answers was asked
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer))
 	if err != nil && resp.StatusCode < http.StatusMultipleChoices {
-		return unanswered(err, true) // it said yes to something, but not what
+		return unanswered(err, true), nil // it said yes to something, but not what
 	}
-	return p.Interpret(Answer{Status: resp.StatusCode, Header: resp.Header, Body: bytes.TrimSpace(body)})
+	answer = &Answer{Status: resp.StatusCode, Header: resp.Header, Body: bytes.TrimSpace(body)}
+	return p.Interpret(*answer), answer
+}
+
+// recoveries is how often the provider's adapter may mend the cause of a
+// refusal within one attempt.
+const recoveries = 2
+
+// recovered reports whether the call may be made again, at once. It is paced
+// like every other.
+func (d *Desk) recovered(ctx context.Context, p Provider, c Call, r gateway.Result, answer *Answer) (again bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			d.Log.ErrorContext(ctx, "a provider's code panicked", "message", c.Message.ID, "panic", defectName(v), "stack", string(debug.Stack()))
+			again = false
+		}
+	}()
+	recoverer, ok := p.(Recoverer)
+	if !ok || answer == nil || r.Outcome == gateway.OutcomeAccepted || r.Outcome == gateway.OutcomeUnknown {
+		return false
+	}
+	return recoverer.Recover(ctx, c, *answer) && d.Pacer.Gate(ctx) == nil && d.Alive()
 }
 
 // refusal is the result of a request that the provider's adapter wouldn't make.

@@ -64,7 +64,14 @@ func (d *Desk) ask(a *attempt, now time.Time) gateway.Result {
 	}
 	ctx, cancel := context.WithDeadline(d.recording, by)
 	defer cancel()
-	return d.call(ctx, a.provider, a.call, a.written)
+	result, answer := d.call(ctx, a.provider, a.call, a.written)
+	for range recoveries {
+		if !d.recovered(ctx, a.provider, a.call, result, answer) {
+			break
+		}
+		result, answer = d.call(ctx, a.provider, a.call, a.written)
+	}
+	return result
 }
 
 // record writes the outcome, however long the store takes.

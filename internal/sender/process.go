@@ -196,6 +196,10 @@ func (d *Desk) tryOnce(ctx context.Context, a *attempt) (began, again bool, err 
 			d.Slots.Release(p)
 		}
 	}()
+	_, provider := d.current()
+	if needs, ok := provider.(Preparer); ok {
+		needs.Prepare(ctx)
+	}
 	if err := d.Pacer.Wait(ctx, p, string(a.task.Message)); err != nil {
 		return false, false, err
 	}

@@ -30,6 +30,23 @@ type Provider interface {
 	Interpret(a Answer) gateway.Result
 }
 
+// Preparer is a Provider whose requests need something that takes time to get,
+// such as a token from a login. Prepare gets it, so that NewRequest finds it:
+// it is called before the attempt begins, for what happens after the gate is
+// not paced. What goes wrong shows in NewRequest.
+type Preparer interface {
+	Prepare(ctx context.Context)
+}
+
+// Recoverer is a Provider that can do something about certain refusals.
+type Recoverer interface {
+	// Recover is given an answer that took nothing, does what must be done
+	// before the same call can succeed (a fresh login, a check of the recipient)
+	// and reports whether the call may be made again now, as part of the same
+	// attempt. It is asked at most twice for one attempt.
+	Recover(ctx context.Context, c Call, a Answer) (again bool)
+}
+
 // Call is one attempt about to be made.
 type Call struct {
 	Message *gateway.Message // references to our own ids are resolved to the provider's

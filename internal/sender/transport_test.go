@@ -86,7 +86,7 @@ func TestCallsThroughTheRealTransport(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), c.timeout)
 			defer cancel()
 			call := Call{Message: &gateway.Message{ID: "m", Recipient: recipient}}
-			r := d.call(ctx, &fakeProvider{url: url}, call, func() { written <- struct{}{} })
+			r, _ := d.call(ctx, &fakeProvider{url: url}, call, func() { written <- struct{}{} })
 			code := ""
 			if r.Error != nil {
 				code = r.Error.Code

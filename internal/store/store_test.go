@@ -506,6 +506,33 @@ func TestIntentPastItsDeadlineIsUnknownAndYields(t *testing.T) {
 	})
 }
 
+func TestALateYesStopsTheSendingAgain(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.grace = time.Millisecond
+		m := text("+46732001133", "x")
+		m.OnUnknown = gateway.ResendUnknown
+		b.accept(m)
+		b.must(b.Enqueued(t.Context(), shop, gateway.Task{Message: m.ID}))
+		in := b.intent(m.ID, 0, "n")
+		in.Deadline = time.Millisecond
+		if v, _, err := b.Begin(t.Context(), in); err != nil || v != gateway.VerdictBegun {
+			t.Fatal(v, err)
+		}
+		var tasks []gateway.Task
+		for len(tasks) == 0 { // unknown at the deadline, queued again after the grace
+			tasks = b.keep().Tasks
+		}
+		b.record(gateway.Ending{Message: m.ID, Nonce: "n", Next: gateway.StatusAccepted, ProviderMessageID: "wamid.1"})
+		if r := b.get(m.ID); r.Status != gateway.StatusAccepted {
+			t.Errorf("the caller's late yes left it %s", r.Status)
+		}
+		if v, _ := b.begin(m.ID, tasks[0].Sequence, "n2"); v != gateway.VerdictDropped {
+			t.Errorf("its task was %s", v)
+		}
+		b.checkCounters()
+	})
+}
+
 func TestUnknownIsSentAgainOnlyIfItsSenderAskedForIt(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		b.grace = time.Millisecond

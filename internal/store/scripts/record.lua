@@ -22,8 +22,9 @@ if s == 'a' then
   local n = was and string.match(was, '^' .. sec .. ':(%d+)$') or 0
   redis.call('HSET', P .. 'sec', slot, sec .. ':' .. int(tonumber(n) + 1))
 end
--- A receipt may have decided before the answer was recorded.
-if m.s == 's' or (m.s == 'u' and s ~= 'u') then
+-- A receipt may have decided before the answer was recorded. An answer that says
+-- yes stops the sending again of what was unknown for too long.
+if m.s == 's' or (m.s == 'u' and s ~= 'u') or (m.s == 'q' and s == 'a') then
   if s == 'a' then redis.call('HDEL', rec(id), 'er') else redis.call('HSET', rec(id), 'er', err) end
   move(id, m, s, at, s == 'q' and at + tonumber(arg(7)) or nil)
 end
