@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -248,8 +247,6 @@ func (w *walk) custom(v reflect.Value) {
 	}
 	if err := u.UnmarshalJSON([]byte(w.s[start:w.at])); err != nil {
 		w.fail(err.Error())
-	} else if v.CanFloat() && (math.IsNaN(v.Float()) || math.IsInf(v.Float(), 0)) {
-		w.fail("must be a finite number") // JSON couldn't say it again
 	}
 }
 

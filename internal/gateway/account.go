@@ -29,6 +29,7 @@ type Account struct {
 	UnknownGrace time.Duration
 	CallbackURL  string // default of its messages
 	CheckMedia   bool   // look at linked files before sending
+	NeedsWindow  bool   // refuse what only an open service window lets through when none is known
 	Paused       bool   // by the configuration
 	Retention    Retention
 }
@@ -43,10 +44,17 @@ type Retention struct {
 // InFlightCap is the number of calls the account may have open at one time:
 // what was configured, or rate × timeout between 4 and 1,000.
 func (a *Account) InFlightCap() int {
-	if a.MaxInFlight > 0 {
+	const low, high = 4, 1000
+	calls := a.Rate * a.Timeout.Seconds()
+	switch { // compared as they are: an int may not hold the product
+	case a.MaxInFlight > 0:
 		return a.MaxInFlight
+	case calls >= high:
+		return high
+	case calls > low:
+		return int(calls)
 	}
-	return min(max(int(a.Rate*a.Timeout.Seconds()), 4), 1000)
+	return low
 }
 
 // Lease is one worker's right to send for an account. Epoch grows with every

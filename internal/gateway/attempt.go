@@ -34,6 +34,7 @@ type Ending struct {
 	Attempt           Attempt
 	ProviderMessageID ProviderMessageID
 	Error             *Error // of the message, unless accepted
+	Suppress          *Suppression
 }
 
 // Chores are what keeping an account's house has brought up.

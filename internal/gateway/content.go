@@ -1,10 +1,12 @@
 package gateway
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
+	"strings"
 )
 
 // ContentType names what a message shows. It is also the name of the member of
@@ -71,14 +73,28 @@ type Media struct {
 // the Cloud API's documents show both, and writes a number.
 type Degrees float64
 
+// decimal is a number as JSON writes it; strconv reads hexadecimals, infinities
+// and more.
+var decimal = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+
 // UnmarshalJSON reads 55.7 and "55.7" alike.
 func (d *Degrees) UnmarshalJSON(b []byte) error {
-	f, err := strconv.ParseFloat(string(bytes.Trim(b, `"`)), 64)
-	if err != nil {
-		return fmt.Errorf("must be a number")
+	s := unquoted(b)
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || !decimal.MatchString(s) {
+		return errors.New("must be a number")
 	}
 	*d = Degrees(f)
 	return nil
+}
+
+// unquoted is what a JSON string holds, or another value as it stands.
+func unquoted(b []byte) string {
+	var s string
+	if json.Unmarshal(b, &s) != nil {
+		return string(b)
+	}
+	return s
 }
 
 // String is the shortest decimal form.
@@ -281,9 +297,10 @@ type ButtonIndex int
 
 // UnmarshalJSON reads 0 and "0" alike.
 func (i *ButtonIndex) UnmarshalJSON(b []byte) error {
-	n, err := strconv.Atoi(string(bytes.Trim(b, `"`)))
-	if err != nil {
-		return fmt.Errorf("must be a whole number")
+	s := unquoted(b)
+	n, err := strconv.Atoi(s)
+	if err != nil || strings.Trim(s, "0123456789") != "" { // Atoi takes signs too
+		return errors.New("must be a whole number from 0")
 	}
 	*i = ButtonIndex(n)
 	return nil
@@ -346,6 +363,7 @@ const (
 type MediaRule struct {
 	Types    []string // content types without parameters
 	MaxBytes int64
+	MaxStill int64 // of a sticker without animation, if lower than MaxBytes; zero: MaxBytes
 }
 
 // File is one linked file of a message, where it stands in the request and of
@@ -357,7 +375,8 @@ type File struct {
 }
 
 // Files lists every file of the content, headers and template parameters
-// included, in the order of the request.
+// included, in the order of the request. What a type doesn't name is no part
+// of the message, hence not listed.
 func (c *Content) Files() []File {
 	var files []File
 	add := func(field string, kind MediaKind, m *Media) {
@@ -365,16 +384,26 @@ func (c *Content) Files() []File {
 			files = append(files, File{Field: field, Kind: kind, Media: m})
 		}
 	}
-	add("image", MediaImage, c.Image)
-	add("video", MediaVideo, c.Video)
-	add("audio", MediaAudio, c.Audio)
-	add("document", MediaDocument, c.Document)
-	add("sticker", MediaSticker, c.Sticker)
-	if c.Interactive != nil && c.Interactive.Header != nil {
-		h := c.Interactive.Header
-		add("interactive.header."+h.Type, MediaKind(h.Type), h.Media())
-	}
-	if c.Template != nil {
+	switch c.Type {
+	case TypeImage:
+		add("image", MediaImage, c.Image)
+	case TypeVideo:
+		add("video", MediaVideo, c.Video)
+	case TypeAudio:
+		add("audio", MediaAudio, c.Audio)
+	case TypeDocument:
+		add("document", MediaDocument, c.Document)
+	case TypeSticker:
+		add("sticker", MediaSticker, c.Sticker)
+	case TypeInteractive:
+		if c.Interactive != nil && c.Interactive.Header != nil {
+			h := c.Interactive.Header
+			add("interactive.header."+h.Type, MediaKind(h.Type), h.Media())
+		}
+	case TypeTemplate:
+		if c.Template == nil {
+			break
+		}
 		for i := range c.Template.Components {
 			params := c.Template.Components[i].Parameters
 			for j := range params {
@@ -382,6 +411,7 @@ func (c *Content) Files() []File {
 				add(fmt.Sprintf("template.components[%d].parameters[%d].%s", i, j, p.Type), MediaKind(p.Type), p.Media())
 			}
 		}
+	case TypeText, TypeLocation, TypeContacts, TypeReaction: // hold none
 	}
 	return files
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
+	"math"
 	"strings"
 	"time"
 )
@@ -31,7 +32,7 @@ var idEncoding = base32.NewEncoding(idAlphabet).WithPadding(base32.NoPadding)
 
 const (
 	tagLength = 8  // 40 bits
-	idLength  = 32 // the tag, then 48 bits of milliseconds and 72 of chance in 24 characters
+	idLength  = 32 // the tag, then 64 bits of nanoseconds and 56 of chance in 24 characters
 )
 
 // Valid reports whether the id has the form the configuration allows.
@@ -70,7 +71,8 @@ func NewBatchID(account AccountID, at time.Time) BatchID {
 }
 
 // FirstMessageID is the lowest id that a message of the account accepted at
-// the given time can have.
+// the given time can have. Before 1970, and at the zero time, that is the
+// lowest of all.
 func FirstMessageID(account AccountID, at time.Time) MessageID {
 	b := stamp(at)
 	return MessageID(account.Tag() + idEncoding.EncodeToString(b[:]))
@@ -82,9 +84,22 @@ func newID(account AccountID, at time.Time) string {
 	return account.Tag() + idEncoding.EncodeToString(b[:])
 }
 
+// The times that nanoseconds since 1970 can tell; those beyond count as the
+// nearer one.
+var (
+	firstStamp = time.Unix(0, 0)
+	lastStamp  = time.Unix(0, math.MaxInt64) // in 2262
+)
+
 // stamp is the time in nanoseconds, fine enough that ids made one after the
 // other sort so, and seven bytes to be filled by chance.
 func stamp(at time.Time) [15]byte {
+	switch {
+	case at.Before(firstStamp):
+		at = firstStamp
+	case at.After(lastStamp):
+		at = lastStamp
+	}
 	var b [15]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(at.UnixNano()))
 	return b

@@ -142,3 +142,23 @@ func TestFirstMessageIDIsABound(t *testing.T) {
 		t.Errorf("%q of the nanosecond before isn't below %q", before, first)
 	}
 }
+
+func TestFirstMessageIDBeforeItsTimeIsBelowEveryID(t *testing.T) {
+	lowest := MessageID(AccountID("shop-eu").Tag() + "000000000000000000000000")
+	for _, at := range []time.Time{
+		{}, time.Unix(0, -1), time.Unix(-1, 0), time.Date(1677, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(0, 0),
+	} {
+		if first := FirstMessageID("shop-eu", at); first != lowest {
+			t.Errorf("%v: %q, want %q", at, first, lowest)
+		}
+	}
+	for _, at := range []time.Time{{}, time.Unix(-1, 0), time.Unix(0, 0), noon} {
+		if id := NewMessageID("shop-eu", at); id <= lowest || !id.Valid() {
+			t.Errorf("%q of %v isn't above %q", id, at, lowest)
+		}
+	}
+	late := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+	if id := NewMessageID("shop-eu", noon); FirstMessageID("shop-eu", late) <= id {
+		t.Errorf("%q of the far future isn't above %q", FirstMessageID("shop-eu", late), id)
+	}
+}

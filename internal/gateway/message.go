@@ -84,7 +84,7 @@ func (e *Error) Error() string {
 // Result is what one attempt came to.
 type Result struct {
 	Outcome           Outcome
-	ProviderMessageID ProviderMessageID // with OutcomeAccepted; may be empty if the answer held none
+	ProviderMessageID ProviderMessageID // with OutcomeAccepted, and only then; an answer that holds none is OutcomeUnknown
 	Error             *Error            // nil only with OutcomeAccepted
 	Scope             Scope             // what the outcome is about; empty means ScopeMessage
 	RetryAfter        time.Duration     // the wait the provider asks for; zero: our policy decides
@@ -130,12 +130,25 @@ type Receipt struct {
 	Suppress          *Suppression
 }
 
-// Inbound is what sending needs to know of a message that a recipient wrote.
+// Inbound is what sending needs to know of what a recipient wrote or chose.
 type Inbound struct {
-	From Recipient
-	At   time.Time
-	Text string // to be looked at for opt-out words, never stored
+	From    Recipient
+	At      time.Time
+	Text    string  // to be looked at for opt-out words, never stored
+	Consent Consent // what it says about being written to; empty: nothing
+	Aside   bool    // it opens no service window
 }
+
+// Consent is a recipient's word on being written to.
+type Consent string
+
+// What a recipient may say.
+const (
+	ConsentStop           Consent = "stop"
+	ConsentStart          Consent = "start"
+	ConsentStopMarketing  Consent = "stop-marketing"
+	ConsentStartMarketing Consent = "start-marketing"
+)
 
 // Callback is what one provider callback carries.
 type Callback struct {

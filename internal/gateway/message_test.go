@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -24,6 +25,10 @@ func TestInFlightCap(t *testing.T) {
 		{"four where nothing is known", Account{}, 4},
 		{"a thousand at most", Account{Rate: 80, Timeout: 20 * time.Second}, 1000},
 		{"a thousand at the highest rate", Account{Rate: 100_000, Timeout: time.Hour}, 1000},
+		{"a thousand where an int can't tell the product", Account{Rate: 1e300, Timeout: time.Hour}, 1000},
+		{"a thousand where nothing can", Account{Rate: math.Inf(1), Timeout: time.Hour}, 1000},
+		{"four for what is no number", Account{Rate: math.NaN(), Timeout: time.Hour}, 4},
+		{"four for less than nothing", Account{Rate: -1e300, Timeout: time.Hour}, 4},
 		{"a negative cap is none", Account{MaxInFlight: -1, Rate: 20, Timeout: time.Second}, 20},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

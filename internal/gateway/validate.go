@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -66,32 +69,35 @@ func (c *Content) Validate() []FieldError {
 	case !known:
 		v.add("type", "must be one of text, image, video, audio, document, sticker, location, contacts, reaction, interactive, template")
 	}
-	c.validateMembers(v)
+	if set[c.Type] {
+		c.validateMember(v)
+	}
 	return v.errs
 }
 
-func (c *Content) validateMembers(v *validator) {
-	if c.Text != nil {
-		v.text("text.body", c.Text.Body, 1, MaxText)
-	}
+// validateMember looks at the member that the type names, which is set. The
+// others must be absent, whatever they hold.
+func (c *Content) validateMember(v *validator) {
 	for _, f := range c.Files() {
 		v.media(f)
 	}
-	if l := c.Location; l != nil {
-		v.location("location", l)
-	}
-	if c.Contacts != nil {
+	switch c.Type {
+	case TypeText:
+		v.shown("text.body", c.Text.Body, MaxText)
+	case TypeLocation:
+		v.location("location", c.Location)
+	case TypeContacts:
 		v.contacts(c.Contacts)
-	}
-	if r := c.Reaction; r != nil {
-		v.text("reaction.message_id", r.MessageID, 1, 512)
-		v.text("reaction.emoji", r.Emoji, 0, 16)
-	}
-	if c.Interactive != nil {
+	case TypeReaction:
+		v.text("reaction.message_id", c.Reaction.MessageID, 1, 512)
+		if !isReaction(c.Reaction.Emoji) {
+			v.add("reaction.emoji", "must be one emoji, or empty to take the reaction back")
+		}
+	case TypeInteractive:
 		v.interactive(c.Interactive)
-	}
-	if c.Template != nil {
+	case TypeTemplate:
 		v.template(c.Template)
+	case TypeImage, TypeVideo, TypeAudio, TypeDocument, TypeSticker: // are files
 	}
 }
 
@@ -99,17 +105,53 @@ func (c *Content) validateMembers(v *validator) {
 func CheckLink(link string) string {
 	u, err := url.Parse(link)
 	switch {
-	case err != nil || len(link) > MaxLink:
-		return fmt.Sprintf("must be a URL of at most %d bytes", MaxLink)
+	case len(link) > MaxLink:
+		return fmt.Sprintf("must have at most %d bytes", MaxLink)
+	case strings.ContainsFunc(link, unicode.IsSpace):
+		return "must not hold a space or a line break"
+	case err != nil:
+		return "must be a URL"
 	case u.Scheme != "http" && u.Scheme != "https":
 		return "must be an http or https URL"
 	case u.Hostname() == "":
 		return "must name a host"
+	case !isPort(u.Port()):
+		return "must have a port from 1 to 65535"
 	case u.User != nil:
 		return "must not carry a user name or password"
 	}
 	return ""
 }
+
+// isPort reports whether a URL may have the port; an empty one is the scheme's.
+func isPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
+}
+
+// An emoji is a flag, a keycap, or symbols joined into one picture, each with
+// its variation, skin tone or tags (Unicode Technical Standard 51, section
+// 1.4.9). The blocks are those that emoji lie in: which of their symbols are
+// emoji changes every year.
+const (
+	emojiSymbol = `[\x{A9}\x{AE}\x{203C}\x{2049}\x{2122}\x{2139}\x{2190}-\x{21FF}\x{2300}-\x{23FF}\x{24C2}\x{25A0}-\x{27BF}` +
+		`\x{2900}-\x{297F}\x{2B00}-\x{2BFF}\x{3030}\x{303D}\x{3297}\x{3299}\x{1F000}-\x{1F1E5}\x{1F200}-\x{1FAFF}]` +
+		`[\x{FE0E}\x{FE0F}\x{1F3FB}-\x{1F3FF}]?(?:[\x{E0020}-\x{E007E}]+\x{E007F})?`
+	emojiFlag   = `[\x{1F1E6}-\x{1F1FF}]{2}`
+	emojiKeycap = `[0-9#*]\x{FE0F}?\x{20E3}`
+)
+
+var emoji = regexp.MustCompile(`^(?:` + emojiFlag + `|` + emojiKeycap + `|` + emojiSymbol + `(?:\x{200D}` + emojiSymbol + `)*)$`)
+
+// isReaction reports whether s may be put on a message, or is empty and takes
+// that back.
+func isReaction(s string) bool {
+	return s == "" || utf8.RuneCountInString(s) <= maxEmoji && emoji.MatchString(s)
+}
+
+// maxEmoji is more than the longest emoji has in code points, a kiss of two
+// with skin tones at ten.
+const maxEmoji = 16
 
 type validator struct{ errs []FieldError }
 
@@ -127,6 +169,32 @@ func (v *validator) text(field, s string, low, high int) {
 		v.add(field, "must have at least %d characters", low)
 	case n > high:
 		v.add(field, "must have at most %d characters, has %d", high, n)
+	}
+}
+
+// shown checks a text that readers are to see: it is required, and white space
+// alone is nothing to see.
+func (v *validator) shown(field, s string, high int) {
+	if s != "" && strings.TrimSpace(s) == "" {
+		v.add(field, "must not be blank")
+		return
+	}
+	v.text(field, s, 1, high)
+}
+
+// member is one of several of which a type names one.
+type member struct {
+	name string
+	set  bool
+}
+
+// absent refuses what is set beside the member that the type names. whose says
+// which type that is.
+func (v *validator) absent(field, whose, named string, members ...member) {
+	for _, m := range members {
+		if m.set && m.name != named {
+			v.add(field+"."+m.name, "must be absent when %s is %q", whose, named)
+		}
 	}
 }
 
@@ -185,7 +253,7 @@ func (v *validator) contacts(contacts []Contact) {
 	}
 	for i, c := range contacts {
 		field := fmt.Sprintf("contacts[%d]", i)
-		v.text(field+".name.formatted_name", c.Name.FormattedName, 1, 1024)
+		v.shown(field+".name.formatted_name", c.Name.FormattedName, 1024)
 		if c.Birthday != "" {
 			if _, err := time.Parse(time.DateOnly, c.Birthday); err != nil {
 				v.add(field+".birthday", "must be a date as YYYY-MM-DD")
@@ -195,20 +263,11 @@ func (v *validator) contacts(contacts []Contact) {
 }
 
 func (v *validator) interactive(in *Interactive) {
-	if h := in.Header; h != nil {
-		switch h.Type {
-		case "text":
-			v.text("interactive.header.text", h.Text, 1, MaxHeaderText)
-		case "image", "video", "document":
-			if h.Media() == nil {
-				v.add("interactive.header."+h.Type, "is required when the header's type is %q", h.Type)
-			}
-		default:
-			v.add("interactive.header.type", "must be one of text, image, video, document")
-		}
+	if in.Header != nil {
+		v.header(in.Header)
 	}
 	if in.Footer != nil {
-		v.text("interactive.footer.text", in.Footer.Text, 1, MaxFooter)
+		v.shown("interactive.footer.text", in.Footer.Text, MaxFooter)
 	}
 	bodyLimit, bodyNeeded := MaxInteractiveBody, true
 	switch in.Type {
@@ -231,10 +290,7 @@ func (v *validator) interactive(in *Interactive) {
 		v.text("interactive.action.catalog_id", in.Action.CatalogID, 1, 256)
 		v.text("interactive.action.product_retailer_id", in.Action.ProductRetailerID, 1, 256)
 	case InteractiveProductList:
-		v.text("interactive.action.catalog_id", in.Action.CatalogID, 1, 256)
-		if len(in.Action.Sections) == 0 || len(in.Action.Sections) > MaxSections {
-			v.add("interactive.action.sections", "must have 1 to %d entries", MaxSections)
-		}
+		v.products(&in.Action)
 	case InteractiveCatalog:
 		v.actionName(&in.Action, "catalog_message")
 	case "":
@@ -244,10 +300,26 @@ func (v *validator) interactive(in *Interactive) {
 	}
 	switch {
 	case in.Body != nil:
-		v.text("interactive.body.text", in.Body.Text, 1, bodyLimit)
+		v.shown("interactive.body.text", in.Body.Text, bodyLimit)
 	case bodyNeeded:
 		v.add("interactive.body", "is required")
 	}
+}
+
+func (v *validator) header(h *InteractiveHeader) {
+	switch h.Type {
+	case "text":
+		v.shown("interactive.header.text", h.Text, MaxHeaderText)
+	case "image", "video", "document":
+		if h.Media() == nil {
+			v.add("interactive.header."+h.Type, "is required when the header's type is %q", h.Type)
+		}
+	default:
+		v.add("interactive.header.type", "must be one of text, image, video, document")
+		return
+	}
+	v.absent("interactive.header", "the header's type", h.Type,
+		member{"text", h.Text != ""}, member{"image", h.Image != nil}, member{"video", h.Video != nil}, member{"document", h.Document != nil})
 }
 
 func (v *validator) buttons(buttons []Button) {
@@ -261,14 +333,14 @@ func (v *validator) buttons(buttons []Button) {
 			v.add(field+".type", "must be reply")
 		}
 		v.text(field+".reply.id", b.Reply.ID, 1, MaxButtonID)
-		v.text(field+".reply.title", b.Reply.Title, 1, MaxButtonTitle)
+		v.shown(field+".reply.title", b.Reply.Title, MaxButtonTitle)
 		v.unique(field+".reply.id", ids, b.Reply.ID)
 		v.unique(field+".reply.title", titles, b.Reply.Title)
 	}
 }
 
 func (v *validator) list(a *InteractiveAction) {
-	v.text("interactive.action.button", a.Button, 1, MaxButtonTitle)
+	v.shown("interactive.action.button", a.Button, MaxButtonTitle)
 	if len(a.Sections) == 0 || len(a.Sections) > MaxSections {
 		v.add("interactive.action.sections", "must have 1 to %d entries", MaxSections)
 	}
@@ -287,13 +359,29 @@ func (v *validator) list(a *InteractiveAction) {
 		for j, r := range s.Rows {
 			row := fmt.Sprintf("%s.rows[%d]", field, j)
 			v.text(row+".id", r.ID, 1, MaxRowID)
-			v.text(row+".title", r.Title, 1, MaxRowTitle)
+			v.shown(row+".title", r.Title, MaxRowTitle)
 			v.text(row+".description", r.Description, 0, MaxRowDescription)
 			v.unique(row+".id", ids, r.ID)
 		}
 	}
 	if rows > MaxRows {
 		v.add("interactive.action.sections", "must have at most %d rows in total, has %d", MaxRows, rows)
+	}
+}
+
+func (v *validator) products(a *InteractiveAction) {
+	v.text("interactive.action.catalog_id", a.CatalogID, 1, 256)
+	if len(a.Sections) == 0 || len(a.Sections) > MaxSections {
+		v.add("interactive.action.sections", "must have 1 to %d entries", MaxSections)
+	}
+	for i, s := range a.Sections {
+		field := fmt.Sprintf("interactive.action.sections[%d].product_items", i)
+		if len(s.ProductItems) == 0 {
+			v.add(field, "must have at least 1 entry")
+		}
+		for j, item := range s.ProductItems {
+			v.text(fmt.Sprintf("%s[%d].product_retailer_id", field, j), item.ProductRetailerID, 1, 256)
+		}
 	}
 }
 
@@ -316,7 +404,7 @@ func (v *validator) ctaURL(a *InteractiveAction) {
 	if !v.parameters(a.Parameters, &p) {
 		return
 	}
-	v.text("interactive.action.parameters.display_text", p.DisplayText, 1, 20)
+	v.shown("interactive.action.parameters.display_text", p.DisplayText, 20)
 	if problem := CheckLink(p.URL); problem != "" {
 		v.add("interactive.action.parameters.url", "%s", problem)
 	}
@@ -335,11 +423,11 @@ func (v *validator) flow(a *InteractiveAction) {
 	if (p.ID == "") == (p.Name == "") {
 		v.add("interactive.action.parameters", "needs flow_id or flow_name, not both")
 	}
-	v.text("interactive.action.parameters.flow_cta", p.CTA, 1, 30)
+	v.shown("interactive.action.parameters.flow_cta", p.CTA, 30)
 }
 
 func (v *validator) parameters(raw json.RawMessage, into any) bool {
-	if len(raw) == 0 {
+	if isNull(raw) {
 		v.add("interactive.action.parameters", "is required")
 		return false
 	}
@@ -348,6 +436,12 @@ func (v *validator) parameters(raw json.RawMessage, into any) bool {
 		return false
 	}
 	return true
+}
+
+// isNull reports whether a value that nobody has read yet is left out; null
+// counts so.
+func isNull(raw json.RawMessage) bool {
+	return len(raw) == 0 || string(bytes.TrimSpace(raw)) == "null"
 }
 
 var templateName = regexp.MustCompile(`^[a-z0-9_]+$`)
@@ -359,10 +453,12 @@ func (v *validator) template(t *Template) {
 	}
 	v.text("template.language.code", t.Language.Code, 1, 20)
 	buttons := 0
+	kinds, indexes := map[string]bool{}, map[string]bool{}
 	for i, c := range t.Components {
 		field := fmt.Sprintf("template.components[%d]", i)
 		switch c.Type {
 		case "header", "body":
+			v.unique(field+".type", kinds, c.Type)
 			if c.SubType != "" || c.Index != nil {
 				v.add(field, "may have sub_type and index only when its type is button")
 			}
@@ -371,6 +467,8 @@ func (v *validator) template(t *Template) {
 			v.text(field+".sub_type", c.SubType, 1, 40)
 			if c.Index == nil || *c.Index < 0 || int(*c.Index) >= MaxTemplateButtons {
 				v.add(field+".index", "must be 0 to %d", MaxTemplateButtons-1)
+			} else {
+				v.unique(field+".index", indexes, strconv.Itoa(int(*c.Index)))
 			}
 		default:
 			v.add(field+".type", "must be one of header, body, button")
@@ -387,16 +485,21 @@ func (v *validator) template(t *Template) {
 func (v *validator) templateParameter(field string, p *TemplateParameter) {
 	missing := false
 	switch p.Type {
-	case "text":
+	case "text": // may be blank: that is how a variable is left empty
 		v.text(field+".text", p.Text, 1, MaxText)
 	case "payload":
 		v.text(field+".payload", p.Payload, 0, MaxButtonID)
 	case "coupon_code":
 		v.text(field+".coupon_code", p.CouponCode, 1, MaxCouponCode)
 	case "currency":
-		missing = p.Currency == nil
+		if missing = p.Currency == nil; !missing {
+			v.text(field+".currency.fallback_value", p.Currency.FallbackValue, 1, MaxText)
+			v.text(field+".currency.code", p.Currency.Code, 1, 3)
+		}
 	case "date_time":
-		missing = p.DateTime == nil
+		if missing = p.DateTime == nil; !missing {
+			v.text(field+".date_time.fallback_value", p.DateTime.FallbackValue, 1, MaxText)
+		}
 	case "image", "video", "document":
 		missing = p.Media() == nil
 	case "location":
@@ -404,13 +507,22 @@ func (v *validator) templateParameter(field string, p *TemplateParameter) {
 			v.location(field+".location", p.Location)
 		}
 	case "action":
-		missing = len(p.Action) == 0
+		if missing = isNull(p.Action); !missing && !bytes.HasPrefix(bytes.TrimSpace(p.Action), []byte("{")) {
+			v.add(field+".action", "must be an object")
+		}
 	case "":
 		v.add(field+".type", "is required")
+		return
 	default:
 		v.add(field+".type", "must be one of text, currency, date_time, image, video, document, location, payload, coupon_code, action")
+		return
 	}
 	if missing {
 		v.add(field+"."+p.Type, "is required when type is %q", p.Type)
 	}
+	v.absent(field, "type", p.Type,
+		member{"text", p.Text != ""}, member{"payload", p.Payload != ""}, member{"coupon_code", p.CouponCode != ""},
+		member{"currency", p.Currency != nil}, member{"date_time", p.DateTime != nil},
+		member{"image", p.Image != nil}, member{"video", p.Video != nil}, member{"document", p.Document != nil},
+		member{"location", p.Location != nil}, member{"action", !isNull(p.Action)})
 }

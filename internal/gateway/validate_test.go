@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -48,6 +49,7 @@ func TestSoundContents(t *testing.T) {
 		{"text", `{"type":"text","text":{"body":"Hello"}}`},
 		{"text of 4,096 characters", `{"type":"text","text":{"body":` + long(4096) + `}}`},
 		{"image by link", `{"type":"image","image":{` + link + `}}`},
+		{"image by link to the last port", `{"type":"image","image":{"link":"https://cdn.example.com:65535/a"}}`},
 		{"image by http link", `{"type":"image","image":{"link":"http://media.internal:9000/a.jpg?k=v#f"}}`},
 		{"image by id", `{"type":"image","image":{"id":"1037543291543636"}}`},
 		{"image with a caption of 1,024 characters", `{"type":"image","image":{"id":"1","caption":` + long(1024) + `}}`},
@@ -80,6 +82,9 @@ func TestSoundContents(t *testing.T) {
 		{"products", `{"type":"interactive","interactive":{"type":"product_list","header":{"type":"text","text":"New"},"body":{"text":"Look"},` +
 			`"action":{"catalog_id":"c","sections":[{"title":"S","product_items":[{"product_retailer_id":"p"}]}]}}}`},
 		{"catalog", `{"type":"interactive","interactive":{"type":"catalog_message","body":{"text":"Look"},"action":{"name":"catalog_message"}}}`},
+		{"products of two sections", `{"type":"interactive","interactive":{"type":"product_list","body":{"text":"Look"},` +
+			`"action":{"catalog_id":"c","sections":[` + repeat(2, `{"title":"S#","product_items":[{"product_retailer_id":"p"}]}`) + `]}}}`},
+		{"template with a blank variable", `{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[{"type":"body","parameters":[{"type":"text","text":" "}]}]}}`},
 		{"template", `{"type":"template","template":{"name":"order_update_2","language":{"code":"en_US"}}}`},
 		{"template with everything", `{"type":"template","template":{"name":"order_update","language":{"code":"en","policy":"deterministic"},"components":[` +
 			`{"type":"header","parameters":[{"type":"document","document":{` + link + `,"filename":"a.pdf"}}]},` +
@@ -121,14 +126,26 @@ func TestFaultyContents(t *testing.T) {
 		{"a type in capitals", `{"type":"Text"}`, []string{oneOfTypes}},
 		{"another type's object", `{"type":"text","image":{"id":"1"}}`, []string{`text: is required when type is "text"`, `image: must be absent when type is "text"`}},
 		{"one object too many", `{"type":"text","text":{"body":"x"},"reaction":{"message_id":"m","emoji":""}}`, []string{`reaction: must be absent when type is "text"`}},
+		{"one object too many, with faults of its own", `{"type":"text","text":{"body":"x"},"image":{},"location":{},"template":{}}`, []string{
+			`image: must be absent when type is "text"`, `location: must be absent when type is "text"`, `template: must be absent when type is "text"`,
+		}},
+		{"a text with an empty list of contacts", `{"type":"text","text":{"body":"x"},"contacts":[]}`, []string{`contacts: must be absent when type is "text"`}},
 
 		{"text without a body", `{"type":"text","text":{}}`, []string{"text.body: is required"}},
+		{"text of white space", `{"type":"text","text":{"body":" \t\n\u00a0"}}`, []string{"text.body: must not be blank"}},
 		{"text of 4,097 characters", `{"type":"text","text":{"body":` + long(4097) + `}}`, []string{"text.body: must have at most 4096 characters, has 4097"}},
 
 		{"neither link nor id", `{"type":"image","image":{}}`, []string{"image: needs link or id"}},
 		{"both link and id", `{"type":"video","video":{` + link + `,"id":"1"}}`, []string{"video: must have link or id, not both"}},
-		{"a link that is no URL", `{"type":"image","image":{"link":"https://%zz"}}`, []string{"image.link: must be a URL of at most 2048 bytes"}},
-		{"a link too long", `{"type":"image","image":{"link":"https://example.com/` + strings.Repeat("a", 2029) + `"}}`, []string{"image.link: must be a URL of at most 2048 bytes"}},
+		{"a link that is no URL", `{"type":"image","image":{"link":"https://%zz"}}`, []string{"image.link: must be a URL"}},
+		{"a link too long", `{"type":"image","image":{"link":"https://example.com/` + strings.Repeat("a", 2029) + `"}}`, []string{"image.link: must have at most 2048 bytes"}},
+		{"a link with a space in its host", `{"type":"image","image":{"link":"https://cdn example.com/a"}}`, []string{"image.link: must not hold a space or a line break"}},
+		{"a link with a space in its path", `{"type":"image","image":{"link":"https://example.com/a b.jpg"}}`, []string{"image.link: must not hold a space or a line break"}},
+		{"a link with a space before it", `{"type":"image","image":{"link":" https://example.com/a"}}`, []string{"image.link: must not hold a space or a line break"}},
+		{"a link with a line break after it", `{"type":"image","image":{"link":"https://example.com/a\n"}}`, []string{"image.link: must not hold a space or a line break"}},
+		{"a link to a port beyond the last", `{"type":"image","image":{"link":"https://example.com:65536/a"}}`, []string{"image.link: must have a port from 1 to 65535"}},
+		{"a link to port zero", `{"type":"image","image":{"link":"https://example.com:0/a"}}`, []string{"image.link: must have a port from 1 to 65535"}},
+		{"a link to a port that is a word", `{"type":"image","image":{"link":"https://example.com:http/a"}}`, []string{"image.link: must be a URL"}},
 		{"a link of another scheme", `{"type":"image","image":{"link":"ftp://example.com/a"}}`, []string{"image.link: must be an http or https URL"}},
 		{"a link with data", `{"type":"image","image":{"link":"data:image/png;base64,AA"}}`, []string{"image.link: must be an http or https URL"}},
 		{"a link without a scheme", `{"type":"image","image":{"link":"example.com/a.jpg"}}`, []string{"image.link: must be an http or https URL"}},
@@ -147,9 +164,6 @@ func TestFaultyContents(t *testing.T) {
 		{"location beyond the edges", `{"type":"location","location":{"latitude":90.0001,"longitude":-180.0001}}`, []string{
 			"location.latitude: must be between -90 and 90", "location.longitude: must be between -180 and 180",
 		}},
-		{"location that is no number", `{"type":"location","location":{"latitude":"NaN","longitude":"Inf"}}`, []string{
-			"location.latitude: must be between -90 and 90", "location.longitude: must be between -180 and 180",
-		}},
 		{"location with a long name", `{"type":"location","location":{"latitude":1,"longitude":1,"name":` + long(1001) + `,"address":` + long(1001) + `}}`, []string{
 			"location.name: must have at most 1000 characters, has 1001", "location.address: must have at most 1000 characters, has 1001",
 		}},
@@ -161,7 +175,6 @@ func TestFaultyContents(t *testing.T) {
 		{"a birthday that is none", `{"type":"contacts","contacts":[{"name":{"formatted_name":"A"},"birthday":"1815-02-30"}]}`, []string{"contacts[0].birthday: must be a date as YYYY-MM-DD"}},
 
 		{"a reaction to nothing", `{"type":"reaction","reaction":{"emoji":"👍"}}`, []string{"reaction.message_id: is required"}},
-		{"a reaction that is a text", `{"type":"reaction","reaction":{"message_id":"m","emoji":` + long(17) + `}}`, []string{"reaction.emoji: must have at most 16 characters, has 17"}},
 
 		{"interactive of nothing", `{"type":"interactive","interactive":{}}`, []string{"interactive.type: is required", "interactive.body: is required"}},
 		{"an unknown interactive type", interactive(`"type":"carousel"`), []string{
@@ -175,7 +188,17 @@ func TestFaultyContents(t *testing.T) {
 			"interactive.header.type: must be one of text, image, video, document",
 		}},
 		{"a header without its file", interactive(`"type":"location_request_message","header":{"type":"image","text":"x"},"action":{"name":"send_location"}`), []string{
-			`interactive.header.image: is required when the header's type is "image"`,
+			`interactive.header.image: is required when the header's type is "image"`, `interactive.header.text: must be absent when the header's type is "image"`,
+		}},
+		{"a header with a file its type doesn't name", interactive(`"type":"location_request_message","header":{"type":"text","text":"x","image":{}},"action":{"name":"send_location"}`), []string{
+			`interactive.header.image: must be absent when the header's type is "text"`,
+		}},
+		{"a header with every file", interactive(`"type":"location_request_message","header":{"type":"video","image":{"id":"1"},"video":{"id":"2"},"document":{"id":"3"}},"action":{"name":"send_location"}`), []string{
+			`interactive.header.image: must be absent when the header's type is "video"`, `interactive.header.document: must be absent when the header's type is "video"`,
+		}},
+		{"blanks all over", `{"type":"interactive","interactive":{"type":"button","header":{"type":"text","text":" "},"body":{"text":"\n"},"footer":{"text":"\t"},"action":{"buttons":[{"type":"reply","reply":{"id":"b","title":" "}}]}}}`, []string{
+			"interactive.header.text: must not be blank", "interactive.footer.text: must not be blank",
+			"interactive.action.buttons[0].reply.title: must not be blank", "interactive.body.text: must not be blank",
 		}},
 		{"a header with a bad file", interactive(`"type":"location_request_message","header":{"type":"video","video":{"link":"x","caption":"c"}},"action":{"name":"send_location"}`), []string{
 			"interactive.header.video.link: must be an http or https URL", "interactive.header.video.caption: is not possible here",
@@ -238,6 +261,13 @@ func TestFaultyContents(t *testing.T) {
 		{"products of no catalog", interactive(`"type":"product_list","action":{}`), []string{
 			"interactive.action.catalog_id: is required", "interactive.action.sections: must have 1 to 10 entries",
 		}},
+		{"products of eleven sections", interactive(`"type":"product_list","action":{"catalog_id":"c","sections":[` + repeat(11, `{"product_items":[{"product_retailer_id":"p"}]}`) + `]}`), []string{
+			"interactive.action.sections: must have 1 to 10 entries",
+		}},
+		{"a section without products", interactive(`"type":"product_list","action":{"catalog_id":"c","sections":[{"product_items":[{"product_retailer_id":"p"},{}]},{"title":"S","product_items":[]}]}`), []string{
+			"interactive.action.sections[0].product_items[1].product_retailer_id: is required", "interactive.action.sections[1].product_items: must have at least 1 entry",
+		}},
+		{"parameters that are null", interactive(`"type":"flow","action":{"name":"flow","parameters": null }`), []string{"interactive.action.parameters: is required"}},
 		{"a catalog by another name", interactive(`"type":"catalog_message","action":{}`), []string{"interactive.action.name: must be catalog_message"}},
 
 		{"a template of nothing", `{"type":"template","template":{}}`, []string{"template.name: is required", "template.language.code: is required"}},
@@ -251,10 +281,18 @@ func TestFaultyContents(t *testing.T) {
 		{"a button without anything, in a template", template(`{"type":"button"}`), []string{
 			"template.components[0].sub_type: is required", "template.components[0].index: must be 0 to 9",
 		}},
-		{"a button out of range", template(`{"type":"button","sub_type":"url","index":10},{"type":"button","sub_type":"url","index":"-1"}`), []string{
+		{"a button out of range", template(`{"type":"button","sub_type":"url","index":10},{"type":"button","sub_type":"url","index":"10"}`), []string{
 			"template.components[0].index: must be 0 to 9", "template.components[1].index: must be 0 to 9",
 		}},
-		{"eleven buttons in a template", template(repeat(11, `{"type":"button","sub_type":"url","index":0}`)), []string{"template.components: must have at most 10 buttons"}},
+		{"eleven buttons in a template", template(repeat(11, `{"type":"button","sub_type":"url","index":#}`)), []string{
+			"template.components[10].index: must be 0 to 9", "template.components: must have at most 10 buttons",
+		}},
+		{"two buttons in one place", template(`{"type":"button","sub_type":"url","index":"1"},{"type":"button","sub_type":"flow","index":0},{"type":"button","sub_type":"copy_code","index":1}`), []string{
+			"template.components[2].index: must be unique",
+		}},
+		{"two headers and two bodies", template(`{"type":"header"},{"type":"body"},{"type":"body"},{"type":"header"}`), []string{
+			"template.components[2].type: must be unique", "template.components[3].type: must be unique",
+		}},
 		{"a parameter without a type", param(`"text":"x"`), []string{p + ".type: is required"}},
 		{"a parameter of an unknown type", param(`"type":"audio"`), []string{
 			p + ".type: must be one of text, currency, date_time, image, video, document, location, payload, coupon_code, action",
@@ -263,10 +301,21 @@ func TestFaultyContents(t *testing.T) {
 		{"a long coupon", param(`"type":"coupon_code","coupon_code":` + long(16)), []string{p + ".coupon_code: must have at most 15 characters, has 16"}},
 		{"a long payload", param(`"type":"payload","payload":` + long(257)), []string{p + ".payload: must have at most 256 characters, has 257"}},
 		{"a currency without its object", param(`"type":"currency"`), []string{p + `.currency: is required when type is "currency"`}},
+		{"a currency of nothing", param(`"type":"currency","currency":{}`), []string{p + ".currency.fallback_value: is required", p + ".currency.code: is required"}},
+		{"a currency with a long code", param(`"type":"currency","currency":{"fallback_value":"1","code":"EURO"}`), []string{p + ".currency.code: must have at most 3 characters, has 4"}},
+		{"a date of nothing", param(`"type":"date_time","date_time":{}`), []string{p + ".date_time.fallback_value: is required"}},
 		{"a date without its object", param(`"type":"date_time"`), []string{p + `.date_time: is required when type is "date_time"`}},
-		{"an image without its object", param(`"type":"image","video":{"id":"1"}`), []string{p + `.image: is required when type is "image"`}},
+		{"an image without its object", param(`"type":"image","video":{"id":"1"}`), []string{p + `.image: is required when type is "image"`, p + `.video: must be absent when type is "image"`}},
+		{"a text with everything else", param(`"type":"text","text":"x","payload":"p","coupon_code":"c","currency":{},"date_time":{},"image":{},"video":{},"document":{},"location":{},"action":{}`), []string{
+			p + `.payload: must be absent when type is "text"`, p + `.coupon_code: must be absent when type is "text"`, p + `.currency: must be absent when type is "text"`,
+			p + `.date_time: must be absent when type is "text"`, p + `.image: must be absent when type is "text"`, p + `.video: must be absent when type is "text"`,
+			p + `.document: must be absent when type is "text"`, p + `.location: must be absent when type is "text"`, p + `.action: must be absent when type is "text"`,
+		}},
+		{"a payload that is a text too", param(`"type":"payload","text":"x","action":null`), []string{p + `.text: must be absent when type is "payload"`}},
 		{"a location without its object", param(`"type":"location"`), []string{p + `.location: is required when type is "location"`}},
 		{"an action without its object", param(`"type":"action"`), []string{p + `.action: is required when type is "action"`}},
+		{"an action that is null", param(`"type":"action","action": null `), []string{p + `.action: is required when type is "action"`}},
+		{"an action that is a list", param(`"type":"action","action":[{}]`), []string{p + ".action: must be an object"}},
 		{"a location beyond the edges, in a template", param(`"type":"location","location":{"latitude":91,"longitude":1}`), []string{p + ".location.latitude: must be between -90 and 90"}},
 		{"a file with both, in a template", param(`"type":"document","document":{` + link + `,"id":"1","caption":"c"}`), []string{
 			p + ".document: must have link or id, not both", p + ".document.caption: is not possible here",
@@ -289,33 +338,111 @@ func TestEveryTypeNeedsItsObject(t *testing.T) {
 	}
 }
 
-func TestFilesAreListedWithTheirPlaces(t *testing.T) {
-	c := parse(t, `{"type":"template","document":{"id":"1"},"interactive":{"header":{"type":"video","video":{"id":"2"},"image":{"id":"no"}}},
-		"template":{"components":[{"type":"header","parameters":[{"type":"image","image":{"id":"3"}}]},
-		{"type":"body","parameters":[{"type":"text","text":"x","image":{"id":"no"}},{"type":"document","document":{"id":"4"}}]}]}}`)
-	var got []string
-	for _, f := range c.Files() {
-		got = append(got, f.Field+" "+string(f.Kind)+" "+f.Media.ID)
+func TestFilesAreThoseOfTheTypeWithTheirPlaces(t *testing.T) {
+	const members = `"image":{"id":"1"},"video":{"id":"2"},"audio":{"id":"3"},"document":{"id":"4"},"sticker":{"id":"5"},
+		"interactive":{"header":{"type":"video","video":{"id":"6"},"image":{"id":"no"}}},
+		"template":{"components":[{"type":"header","parameters":[{"type":"image","image":{"id":"7"}}]},
+		{"type":"body","parameters":[{"type":"text","text":"x","image":{"id":"no"}},{"type":"document","document":{"id":"8"}}]}]}`
+	for contentType, want := range map[ContentType][]string{
+		TypeImage: {"image image 1"}, TypeVideo: {"video video 2"}, TypeAudio: {"audio audio 3"},
+		TypeDocument: {"document document 4"}, TypeSticker: {"sticker sticker 5"},
+		TypeInteractive: {"interactive.header.video video 6"},
+		TypeTemplate:    {"template.components[0].parameters[0].image image 7", "template.components[1].parameters[1].document document 8"},
+		TypeText:        nil, TypeLocation: nil, TypeContacts: nil, TypeReaction: nil, "": nil, "poll": nil,
+	} {
+		c := parse(t, `{"type":"`+string(contentType)+`",`+members+`}`)
+		var got []string
+		for _, f := range c.Files() {
+			got = append(got, f.Field+" "+string(f.Kind)+" "+f.Media.ID)
+			f.Media.Link = "https://cdn.example.com/a"
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q: -want +got:\n%s", contentType, diff)
+		}
+		for _, f := range c.Files() {
+			if f.Media.Link == "" {
+				t.Errorf("%q: a file is a copy", contentType)
+			}
+		}
 	}
-	want := []string{
-		"document document 1", "interactive.header.video video 2",
-		"template.components[0].parameters[0].image image 3", "template.components[1].parameters[1].document document 4",
+	for _, contentType := range ContentTypes() {
+		if got := (&Content{Type: contentType}).Files(); got != nil {
+			t.Errorf("%s of nothing has files: %v", contentType, got)
+		}
 	}
+}
+
+func TestReactionsAreOneEmoji(t *testing.T) {
+	for _, tc := range []struct {
+		name, emoji string
+		want        bool
+	}{
+		{"nothing, which takes it back", "", true},
+		{"a face", "😀", true},
+		{"a thumb of a skin tone", "👍🏽", true},
+		{"a heart", "❤", true},
+		{"a heart in colour", "❤\uFE0F", true},
+		{"a heart on fire", "❤\uFE0F\u200D🔥", true},
+		{"a family", "👨\u200D👩\u200D👧\u200D👦", true},
+		{"a kiss of two with skin tones", "👩🏽\u200D❤\uFE0F\u200D💋\u200D👨🏿", true},
+		{"a country's flag", "🇸🇪", true},
+		{"a region's flag", "🏴\U000E0067\U000E0062\U000E0065\U000E006E\U000E0067\U000E007F", true},
+		{"a rainbow flag", "🏳\uFE0F\u200D🌈", true},
+		{"a keycap", "1\uFE0F\u20E3", true},
+		{"a keycap of a hash", "#\u20E3", true},
+		{"a copyright sign", "©\uFE0F", true},
+		{"two exclamation marks in one", "‼\uFE0F", true},
+		{"an information sign", "ℹ\uFE0F", true},
+		{"a star", "⭐", true},
+		{"a sign of the calendar", "㊗\uFE0F", true},
+		{"one of a later Unicode", "\U0001FAE9", true},
+		{"two emoji", "👍👍", false},
+		{"two flags", "🇸🇪🇳🇴", false},
+		{"half a flag", "🇸", false},
+		{"an emoji and a letter", "👍a", false},
+		{"an emoji and a line break", "👍\n", false},
+		{"an emoji that goes on into nothing", "👍\u200D", false},
+		{"a variation of nothing", "\uFE0F", false},
+		{"a letter", "x", false},
+		{"a word", "ok", false},
+		{"a digit", "1", false},
+		{"a smile in signs", ":-)", false},
+		{"a letter of another script", "好", false},
+		{"a space", " ", false},
+		{"an emoji in words", ":thumbsup:", false},
+		{"broken UTF-8", "\xf0\x9f\x91", false},
+		{"more people than fit", "👩" + strings.Repeat("\u200D👩", 8), false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var want []string
+			if !tc.want {
+				want = []string{"reaction.emoji: must be one emoji, or empty to take the reaction back"}
+			}
+			got := faults(&Content{Type: TypeReaction, Reaction: &Reaction{MessageID: "m", Emoji: tc.emoji}})
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%q: -want +got:\n%s", tc.emoji, diff)
+			}
+		})
+	}
+}
+
+func TestDegreesThatAreNoNumberAreFaults(t *testing.T) {
+	nan, inf := Degrees(math.NaN()), Degrees(math.Inf(-1))
+	want := []string{"location.latitude: must be between -90 and 90", "location.longitude: must be between -180 and 180"}
+	got := faults(&Content{Type: TypeLocation, Location: &Location{Latitude: &nan, Longitude: &inf}})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
-	}
-	c.Template.Components[0].Parameters[0].Image.Link = "https://cdn.example.com/a"
-	if c.Files()[2].Media.Link == "" {
-		t.Error("a file is a copy")
-	}
-	if got := parse(t, `{"type":"text","text":{"body":"x"}}`).Files(); got != nil {
-		t.Errorf("a text has files: %v", got)
 	}
 }
 
 func TestNumbersAreReadFromStringsToo(t *testing.T) {
+	const whole = "must be a whole number from 0"
 	for in, want := range map[string]string{
 		`55.7`: "55.7", `"55.7"`: "55.7", `-0.5`: "-0.5", `1e1`: "10", `"x"`: "must be a number", `""`: "must be a number", `true`: "must be a number", `{}`: "must be a number",
+		`-180`: "-180", `"1e-7"`: "0.0000001", `"\u0035"`: "5", `"007"`: "7",
+		`"0x10"`: "must be a number", `"NaN"`: "must be a number", `"Inf"`: "must be a number", `"-infinity"`: "must be a number",
+		`1e999`: "must be a number", `"1_0"`: "must be a number", `"+1"`: "must be a number", `".5"`: "must be a number", `"1."`: "must be a number",
+		`" 1"`: "must be a number", `"1\n"`: "must be a number", `"55,7"`: "must be a number", `"\"1\""`: "must be a number",
 	} {
 		var d Degrees
 		var got string
@@ -323,7 +450,7 @@ func TestNumbersAreReadFromStringsToo(t *testing.T) {
 			got = err.Error()
 		} else {
 			got = d.String()
-			if b, err := json.Marshal(d); err != nil || string(b) != want {
+			if b, err := json.Marshal(d); err != nil || !sameNumber(string(b), want) {
 				t.Errorf("%s is written as %s, %v", in, b, err)
 			}
 		}
@@ -332,7 +459,8 @@ func TestNumbersAreReadFromStringsToo(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
-		`0`: "0", `"0"`: "0", `"9"`: "9", `1.5`: "must be a whole number", `"a"`: "must be a whole number", `""`: "must be a whole number", `[]`: "must be a whole number",
+		`0`: "0", `"0"`: "0", `9`: "9", `"9"`: "9", `10`: "10", `1.5`: whole, `1e0`: whole, `-1`: whole, `"-1"`: whole, `"+1"`: whole,
+		`" 1"`: whole, `"0x1"`: whole, `"1_0"`: whole, `"٣"`: whole, `99999999999999999999`: whole, `"a"`: whole, `""`: whole, `[]`: whole,
 	} {
 		var i ButtonIndex
 		var got string
@@ -348,6 +476,13 @@ func TestNumbersAreReadFromStringsToo(t *testing.T) {
 	if got := Degrees(math.Copysign(0.000001, -1)).String(); got != "-0.000001" {
 		t.Errorf("small degrees are %q", got)
 	}
+}
+
+// sameNumber compares numbers that may be written in other ways.
+func sameNumber(a, b string) bool {
+	x, err := strconv.ParseFloat(a, 64)
+	y, err2 := strconv.ParseFloat(b, 64)
+	return err == nil && err2 == nil && x == y
 }
 
 func TestContentSurvivesItsJSON(t *testing.T) {

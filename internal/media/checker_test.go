@@ -210,21 +210,29 @@ func TestJudgeWithoutAFetch(t *testing.T) {
 
 func TestStickersWithoutAnimationHaveALowerLimit(t *testing.T) {
 	const kilobyte = 1 << 10
+	rule := func(limit, still int64) gateway.MediaRule {
+		return gateway.MediaRule{Types: stickerTypes, MaxBytes: limit, MaxStill: still}
+	}
+	both := rule(500*kilobyte, 100*kilobyte)
 	for _, tc := range []struct {
 		name    string
+		kind    gateway.MediaKind
 		content string
 		size    int
-		limit   int64
+		rule    gateway.MediaRule
 		want    string
 	}{
-		{"still, 100 KB", stillWebP, 100 * kilobyte, 500 * kilobyte, ""},
-		{"still, more", stillWebP, 100*kilobyte + 1, 500 * kilobyte, CodeTooLarge},
-		{"still in the extended form, more", stillWebPX, 100*kilobyte + 1, 500 * kilobyte, CodeTooLarge},
-		{"animated, more", animatedWebP, 100*kilobyte + 1, 500 * kilobyte, ""},
-		{"animated, 500 KB", animatedWebP, 500 * kilobyte, 500 * kilobyte, ""},
-		{"animated, more than that", animatedWebP, 500*kilobyte + 1, 500 * kilobyte, CodeTooLarge},
-		{"animated under a rule for still ones", animatedWebP, 100*kilobyte + 1, 100 * kilobyte, CodeTooLarge},
-		{"still under a stricter rule", stillWebP, 51 * kilobyte, 50 * kilobyte, CodeTooLarge},
+		{"still, 100 KB", gateway.MediaSticker, stillWebP, 100 * kilobyte, both, ""},
+		{"still, more", gateway.MediaSticker, stillWebP, 100*kilobyte + 1, both, CodeTooLarge},
+		{"still in the extended form, more", gateway.MediaSticker, stillWebPX, 100*kilobyte + 1, both, CodeTooLarge},
+		{"animated, more", gateway.MediaSticker, animatedWebP, 100*kilobyte + 1, both, ""},
+		{"animated, 500 KB", gateway.MediaSticker, animatedWebP, 500 * kilobyte, both, ""},
+		{"animated, more than that", gateway.MediaSticker, animatedWebP, 500*kilobyte + 1, both, CodeTooLarge},
+		{"animated under a rule for still ones", gateway.MediaSticker, animatedWebP, 100*kilobyte + 1, rule(100*kilobyte, 0), CodeTooLarge},
+		{"still under a rule that knows no difference", gateway.MediaSticker, stillWebP, 101 * kilobyte, rule(500*kilobyte, 0), ""},
+		{"still under a stricter rule", gateway.MediaSticker, stillWebP, 51 * kilobyte, rule(500*kilobyte, 50*kilobyte), CodeTooLarge},
+		{"still under a rule that allows still ones more than any", gateway.MediaSticker, stillWebP, 51 * kilobyte, rule(50*kilobyte, 100*kilobyte), CodeTooLarge},
+		{"a picture is no sticker", gateway.MediaImage, stillWebP, 101 * kilobyte, both, ""},
 	} {
 		for _, form := range []struct {
 			name string
@@ -235,9 +243,8 @@ func TestStickersWithoutAnimationHaveALowerLimit(t *testing.T) {
 		} {
 			t.Run(tc.name+", "+form.name, func(t *testing.T) {
 				link, client := serve(t, form.of("image/webp", padded(tc.content, tc.size)))
-				f := gateway.File{Field: "sticker", Kind: gateway.MediaSticker, Media: &gateway.Media{Link: link}}
-				rule := gateway.MediaRule{Types: stickerTypes, MaxBytes: tc.limit}
-				refused, retryable := NewChecker(client, Options{}).For("shop-eu").Judge(t.Context(), f, rule)
+				f := gateway.File{Field: string(tc.kind), Kind: tc.kind, Media: &gateway.Media{Link: link}}
+				refused, retryable := NewChecker(client, Options{}).For("shop-eu").Judge(t.Context(), f, tc.rule)
 				check(t, refused, retryable, tc.want)
 			})
 		}

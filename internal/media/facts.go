@@ -30,10 +30,6 @@ func noFile(why verdict) facts { return facts{missing: why} }
 // mimetype looks at.
 const headSize = 4096
 
-// maxStillSticker is WhatsApp's limit for stickers without animation, where a
-// provider's rule can only name the higher one (Cloud API reference, media).
-const maxStillSticker = 100 << 10
-
 func (f *facts) sniff(head []byte) {
 	f.content = mimetype.Detect(head)
 	f.text = isText(head)
@@ -46,8 +42,8 @@ func (f *facts) sniff(head []byte) {
 // the rule's limit; it is for the rule that the fetch was made under.
 func (f *facts) verdict(kind gateway.MediaKind, rule gateway.MediaRule) (v verdict, known bool) {
 	what, limit := string(kind), rule.MaxBytes
-	if kind == gateway.MediaSticker && f.still && limit > maxStillSticker {
-		what, limit = "a sticker without animation", maxStillSticker
+	if kind == gateway.MediaSticker && f.still && rule.MaxStill > 0 && rule.MaxStill < limit {
+		what, limit = "a sticker without animation", rule.MaxStill
 	}
 	switch {
 	case !f.missing.ok():

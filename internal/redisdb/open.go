@@ -1,11 +1,8 @@
 package redisdb
 
 import (
-	"errors"
+	"crypto/tls"
 	"fmt"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,76 +17,61 @@ const (
 	// ForWorker outlasts a blip: asynq forgets a task's end when its one try
 	// fails (docs/design.md), so the tries happen inside the client.
 	ForWorker
-	// ForLiveness tries once: a late renewal is worth nothing.
+	// ForLiveness tries once, and in a cluster once more where the key has
+	// moved: a late renewal is worth nothing.
 	ForLiveness
 )
 
-// Open builds a client for redis://, rediss://, redis-sentinel://master@h1:p,h2:p/0
-// or redis-cluster://h1:p,h2:p. It doesn't connect.
+// Open builds a client from a URL of one of these forms. It doesn't connect.
+//
+//	redis://user:password@host:6379/0
+//	rediss://user:password@host:6379/0
+//	redis-sentinel://master@h1:p,h2:p/0
+//	redis-cluster://user:password@h1:p,h2:p
+//
+// Only the scheme, the sentinels' master and the ports of several hosts are
+// required. What stands before '@' is percent-encoded, and so are the values
+// of the options that may follow '?':
+//
+//   - for redis and rediss, those of go-redis' ParseURL; use overrules what
+//     they say of tries and patience;
+//   - for redis-sentinel, username and password of Redis itself,
+//     sentinel_username and sentinel_password of the sentinels, for whom there
+//     is no place before '@', and tls=true for TLS to both;
+//   - for redis-cluster, username and password, unless they stand before '@',
+//     and tls=true.
+//
+// An error says which part of the URL is wrong and quotes nothing that could
+// belong to a password, however the URL is written.
 func Open(rawURL string, use Use) (redis.UniversalClient, error) {
-	scheme, rest, ok := strings.Cut(rawURL, "://")
-	if !ok {
-		return nil, errors.New("redis.url: must be a URL such as redis://localhost:6379/0")
+	a, err := parse(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("redis.url: %w", err)
 	}
-	opts := &redis.UniversalOptions{}
-	switch scheme {
-	case "redis", "rediss":
-		o, err := redis.ParseURL(rawURL)
-		if err != nil {
-			return nil, fmt.Errorf("redis.url: %w", redact(err))
-		}
-		tune(o, use)
-		return redis.NewClient(o), nil
-	case "redis-sentinel", "redis-cluster":
-		if err := parseHosts(opts, scheme, rest); err != nil {
-			return nil, err
-		}
-	default:
-		return nil, fmt.Errorf("redis.url: scheme %q is none of redis, rediss, redis-sentinel, redis-cluster", scheme)
+	if a.single != nil {
+		tune(a.single, use)
+		return redis.NewClient(a.single), nil
 	}
 	var o redis.Options
 	tune(&o, use)
-	opts.MaxRetries, opts.MinRetryBackoff, opts.MaxRetryBackoff = o.MaxRetries, o.MinRetryBackoff, o.MaxRetryBackoff
-	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout = o.DialTimeout, o.ReadTimeout, o.WriteTimeout
-	opts.PoolSize, opts.ContextTimeoutEnabled = o.PoolSize, o.ContextTimeoutEnabled
-	if scheme == "redis-cluster" {
+	opts := &redis.UniversalOptions{
+		Addrs: a.hosts, MasterName: a.master, DB: a.db,
+		Username: a.username, Password: a.password,
+		SentinelUsername: a.sentinelUsername, SentinelPassword: a.sentinelPassword,
+		MaxRetries: o.MaxRetries, MinRetryBackoff: o.MinRetryBackoff, MaxRetryBackoff: o.MaxRetryBackoff,
+		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
+		PoolSize: o.PoolSize, ContextTimeoutEnabled: o.ContextTimeoutEnabled,
+	}
+	if a.tls {
+		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12} // the name to expect is each host's own
+	}
+	if use == ForLiveness {
+		opts.MaxRedirects = 1
+	}
+	if a.scheme == schemeCluster {
 		return redis.NewClusterClient(opts.Cluster()), nil
 	}
 	return redis.NewFailoverClient(opts.Failover()), nil
-}
-
-func parseHosts(opts *redis.UniversalOptions, scheme, rest string) error {
-	rest, query, _ := strings.Cut(rest, "?")
-	user := ""
-	if at := strings.LastIndex(rest, "@"); at >= 0 {
-		user, rest = rest[:at], rest[at+1:]
-	}
-	hosts, db, _ := strings.Cut(rest, "/")
-	opts.Addrs = strings.Split(hosts, ",")
-	if slices.Contains(opts.Addrs, "") {
-		return fmt.Errorf("redis.url: %s needs hosts as h1:p,h2:p", scheme)
-	}
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return errors.New("redis.url: the query can't be read")
-	}
-	opts.Username, opts.Password = values.Get("username"), values.Get("password")
-	if scheme == "redis-cluster" {
-		if name, pass, found := strings.Cut(user, ":"); found {
-			opts.Username, opts.Password = name, pass
-		}
-		return nil
-	}
-	if user == "" {
-		return errors.New("redis.url: redis-sentinel needs the master's name before '@'")
-	}
-	opts.MasterName = user
-	if db != "" {
-		if _, err := fmt.Sscanf(db, "%d", &opts.DB); err != nil {
-			return errors.New("redis.url: the database must be a number")
-		}
-	}
-	return nil
 }
 
 func tune(o *redis.Options, use Use) {
@@ -113,12 +95,4 @@ func tune(o *redis.Options, use Use) {
 		o.ReadTimeout, o.WriteTimeout = time.Second, time.Second
 		o.PoolSize = 2
 	}
-}
-
-// redact keeps a password in the URL out of the error.
-func redact(err error) error {
-	if ue, ok := errors.AsType[*url.Error](err); ok {
-		return ue.Err
-	}
-	return err
 }

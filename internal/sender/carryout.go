@@ -78,7 +78,7 @@ func (d *Desk) ask(a *attempt, now time.Time) gateway.Result {
 func (d *Desk) record(a *attempt, sent time.Time, r gateway.Result, next decision) {
 	e := gateway.Ending{
 		Message: a.task.Message, Nonce: a.nonce, Next: next.next, RetryIn: next.retryIn, Spent: next.spent,
-		ProviderMessageID: r.ProviderMessageID, Error: r.Error,
+		ProviderMessageID: r.ProviderMessageID, Error: r.Error, Suppress: r.Suppress,
 		Attempt: gateway.Attempt{Number: a.call.Attempt, StartedAt: sent, EndedAt: time.Now(), Outcome: r.Outcome},
 	}
 	if r.Error != nil {
@@ -106,12 +106,21 @@ func (d *Desk) undo(a *attempt) {
 	d.Log.Info("attempt not made", "message", a.task.Message, "attempt", a.call.Attempt)
 }
 
+// noticed has the message's caller told of a change soon, if they asked for
+// that.
+func (d *Desk) noticed(a *attempt) {
+	if a.record.CallbackURL != "" {
+		d.Wake()
+	}
+}
+
 func (d *Desk) write(a *attempt, e gateway.Ending) {
 	err := d.insist("record", func(ctx context.Context) error { return d.Store.Record(ctx, d.account, e) })
 	if err != nil {
 		d.Log.Error("an outcome wasn't recorded", "message", e.Message, "attempt", e.Attempt.Number, "outcome", e.Attempt.Outcome, "err", err)
 		return
 	}
+	d.noticed(a)
 	due := time.Now().Add(e.RetryIn)
 	switch {
 	case e.Next == gateway.StatusUnknown && a.record.OnUnknown == gateway.ResendUnknown:

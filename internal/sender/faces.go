@@ -10,7 +10,7 @@ import (
 // Store is what the sender needs of the message store. All writes are
 // idempotent; errors wrap gateway.ErrUnavailable unless said otherwise.
 type Store interface {
-	Get(context.Context, gateway.MessageID) (*gateway.Record, error) // gateway.ErrNotFound
+	Load(context.Context, gateway.AccountID, gateway.MessageID) (*gateway.Record, gateway.Standing, error) // gateway.ErrNotFound
 	ProviderID(context.Context, gateway.MessageID) (gateway.ProviderMessageID, error)
 	Begin(context.Context, gateway.Intent) (verdict gateway.Verdict, attempt int, err error)
 	Record(context.Context, gateway.AccountID, gateway.Ending) error

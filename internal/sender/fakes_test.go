@@ -50,7 +50,8 @@ type fakeStore struct {
 	struck    []gateway.Task
 	reminded  int
 	begins    []string // nonces
-	inKeep    func()   // runs after Keep has looked and before it answers
+	standing  gateway.Standing
+	inKeep    func() // runs after Keep has looked and before it answers
 }
 
 // kept is one message in the store.
@@ -98,18 +99,18 @@ func (s *fakeStore) move(m *kept, to gateway.Status) {
 	m.History = append(m.History, gateway.StatusChange{Status: to, At: s.now()})
 }
 
-func (s *fakeStore) Get(ctx context.Context, id gateway.MessageID) (rec *gateway.Record, err error) {
-	err = s.act(ctx, "get", func() {
+func (s *fakeStore) Load(ctx context.Context, _ gateway.AccountID, id gateway.MessageID) (rec *gateway.Record, st gateway.Standing, err error) {
+	err = s.act(ctx, "load", func() {
 		if m := s.messages[id]; m != nil {
 			c := m.Record
 			c.Attempts = slices.Clone(c.Attempts)
-			rec = &c
+			rec, st = &c, s.standing
 		}
 	})
 	if err == nil && rec == nil {
-		return nil, gateway.ErrNotFound
+		return nil, st, gateway.ErrNotFound
 	}
-	return rec, err
+	return rec, st, err
 }
 
 func (s *fakeStore) ProviderID(ctx context.Context, id gateway.MessageID) (pid gateway.ProviderMessageID, err error) {

@@ -49,11 +49,14 @@ func (d *Desk) Process(ctx context.Context, t gateway.Task) (err error) {
 		}
 	}()
 
-	rec, err := d.load(ctx, t)
+	rec, standing, err := d.load(ctx, t)
 	if err != nil || rec == nil {
 		return err
 	}
 	account, provider := d.current()
+	if why := standing.Refuse(account, &rec.Message, time.Now()); why != nil {
+		return d.refuse(ctx, t, why)
+	}
 	call := Call{Message: &rec.Message}
 	if done, err := d.check(ctx, t, account, provider, &call); done || err != nil {
 		return err
@@ -61,25 +64,30 @@ func (d *Desk) Process(ctx context.Context, t gateway.Task) (err error) {
 	return d.allow(ctx, &attempt{task: t, record: rec, call: call, account: account, provider: provider})
 }
 
-// load reads the message; nil if the task is void.
-func (d *Desk) load(ctx context.Context, t gateway.Task) (*gateway.Record, error) {
-	rec, err := persist(ctx, func(ctx context.Context) (*gateway.Record, error) { return d.Store.Get(ctx, t.Message) })
+// load reads the message and the standing of its recipient; nil if the task is
+// void.
+func (d *Desk) load(ctx context.Context, t gateway.Task) (rec *gateway.Record, standing gateway.Standing, err error) {
+	rec, err = persist(ctx, func(ctx context.Context) (rec *gateway.Record, err error) {
+		rec, standing, err = d.Store.Load(ctx, d.account, t.Message)
+		return rec, err
+	})
 	switch {
 	case errors.Is(err, gateway.ErrNotFound):
-		return nil, nil //nolint:nilnil // a void task has no record
+		return nil, standing, nil
 	case err != nil:
-		return nil, fmt.Errorf("load %s: %w", t.Message, err)
+		return nil, standing, fmt.Errorf("load %s: %w", t.Message, err)
 	case rec.Status != gateway.StatusQueued || rec.Sequence != t.Sequence:
-		return nil, nil //nolint:nilnil // as above
+		return nil, standing, nil
 	}
 	if rec.StatusAt(time.Now()) != gateway.StatusExpired {
-		return rec, nil
+		return rec, standing, nil
 	}
 	expired, err := persist(ctx, func(ctx context.Context) (bool, error) { return d.Store.Expire(ctx, d.account, t.Message) })
 	if err != nil || expired {
-		return nil, err
+		d.Wake() // somebody may be waiting for the notice
+		return nil, standing, err
 	}
-	return rec, nil // our clock is ahead of the store's, which decides
+	return rec, standing, nil // our clock is ahead of the store's, which decides
 }
 
 // check does what we can find out before the provider is asked. done: the task
@@ -299,6 +307,7 @@ func (d *Desk) enter(a *attempt) (verdict gateway.Verdict, err error) {
 		d.running.Go(func() { d.undo(a) })
 		return verdict, nil
 	}
+	d.noticed(a)
 	d.Metrics.begun(a.record, a.call.Attempt, time.Now())
 	d.running.Go(func() { d.carryOut(a) })
 	return verdict, nil
@@ -355,6 +364,7 @@ func (d *Desk) refuse(ctx context.Context, t gateway.Task, why *gateway.Error) e
 	if err != nil {
 		return err
 	}
+	d.Wake() // somebody may be waiting for the notice
 	d.Metrics.refused.WithLabelValues(string(why.Class)).Inc()
 	d.Log.InfoContext(ctx, "message refused", "message", t.Message, "class", why.Class, "code", why.Code)
 	return nil

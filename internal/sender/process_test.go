@@ -123,7 +123,7 @@ func TestMessagePastItsTimeExpires(t *testing.T) {
 func TestProcessWaitsForTheStore(t *testing.T) {
 	inBubble(t, func(w *world) {
 		task := w.post()
-		w.store.awayFrom["get"] = 3
+		w.store.awayFrom["load"] = 3
 		if err := w.desk.Process(w.Context(), task); err != nil {
 			w.Fatal(err)
 		}

@@ -38,7 +38,7 @@ func (s *Store) Begin(ctx context.Context, in gateway.Intent) (verdict gateway.V
 func (s *Store) Record(ctx context.Context, account gateway.AccountID, e gateway.Ending) error {
 	_, err := s.run(ctx, recordScript, account,
 		string(e.Message), e.Nonce, statusLetters[e.Next], encodeAttempt(e.Attempt), string(e.ProviderMessageID),
-		encodeError(e.Error), e.RetryIn.Milliseconds(), flag(e.Spent))
+		encodeError(e.Error), e.RetryIn.Milliseconds(), flag(e.Spent), encodeSuppression(e.Suppress))
 	if err != nil {
 		return unavailable("record the attempt of", string(e.Message), err)
 	}

@@ -168,10 +168,8 @@ func decodeRecord(id gateway.MessageID, f map[string]string) (*gateway.Record, e
 		}
 	}
 	r.Content.Type = gateway.ContentType(f["y"])
-	if md := f["md"]; md != "" {
-		if err := json.Unmarshal([]byte(md), &r.Metadata); err != nil {
-			return nil, fmt.Errorf("decode metadata of %s: %w", id, err)
-		}
+	if r.Metadata, err = decodeMetadata(f["md"]); err != nil {
+		return nil, fmt.Errorf("decode metadata of %s: %w", id, err)
 	}
 	if r.Error, err = decodeError(f["er"]); err != nil {
 		return nil, fmt.Errorf("decode error of %s: %w", id, err)
@@ -183,6 +181,13 @@ func decodeRecord(id gateway.MessageID, f map[string]string) (*gateway.Record, e
 		return nil, fmt.Errorf("decode attempts of %s: %w", id, err)
 	}
 	return r, nil
+}
+
+func decodeMetadata(text string) (m map[string]string, err error) {
+	if text != "" {
+		err = json.Unmarshal([]byte(text), &m)
+	}
+	return m, err
 }
 
 func decodeHistory(h string) ([]gateway.StatusChange, error) {

@@ -13,32 +13,37 @@ import (
 // Receipts are matched by our id first, by the provider's second; one whose
 // message isn't known yet is kept for an hour and applied when the send is
 // recorded. A receipt never takes a status back, and none is applied twice.
+// Inbound messages open a service window, and may put their sender on the
+// do-not-send list, or take them off.
 //
 // Error: ErrUnavailable; then the whole callback is to be delivered again.
 func (s *Store) Apply(ctx context.Context, account gateway.AccountID, c gateway.Callback) error {
-	if len(c.Receipts) == 0 {
-		return nil
-	}
 	for attempt := 0; ; attempt++ {
-		err := s.applyAll(ctx, account, c.Receipts)
+		told, err := s.applyAll(ctx, account, c)
 		if err == nil {
+			if told {
+				// A lost reminder delays the notices until the owner looks by itself.
+				_ = s.remind(ctx, account, 0)
+			}
 			return nil
 		}
 		if attempt > 0 || !redis.HasErrorPrefix(err, "NOSCRIPT") {
-			return unavailable("apply receipts of", string(account), err)
+			return unavailable("apply a callback of", string(account), err)
 		}
-		if err := receiptScript.Load(ctx, s.rdb).Err(); err != nil {
-			return unavailable("load a script for", string(account), err)
+		for _, script := range []*script{receiptScript, inboundScript} {
+			if err := script.Load(ctx, s.rdb).Err(); err != nil {
+				return unavailable("load a script for", string(account), err)
+			}
 		}
 	}
 }
 
-// applyAll sends all receipts in one pipeline. Those applied before an error
-// are found applied when the callback comes again.
-func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, receipts []gateway.Receipt) error {
+// applyAll sends everything in one pipeline. What was applied before an error
+// is found applied when the callback comes again. told: there are notices.
+func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gateway.Callback) (told bool, err error) {
 	keys := []string{redisdb.Key(account.Tag(), "")}
 	pipe := s.rdb.Pipeline()
-	for _, r := range receipts {
+	for _, r := range c.Receipts {
 		id := r.Message
 		if id.Tag() != account.Tag() || !id.Valid() {
 			id = "" // not ours to change: another account's, or somebody else's data
@@ -47,8 +52,26 @@ func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, receipt
 			continue
 		}
 		receiptScript.EvalSha(ctx, pipe, keys, s.args(account,
-			string(id), string(r.ProviderMessageID), statusLetters[r.Status], encodeError(r.Error))...)
+			string(id), string(r.ProviderMessageID), statusLetters[r.Status], encodeError(r.Error), encodeSuppression(r.Suppress))...)
 	}
-	_, err := pipe.Exec(ctx)
-	return err
+	for _, in := range c.Inbound {
+		window := gateway.ServiceWindow.Milliseconds()
+		if in.Aside {
+			window = 0
+		}
+		inboundScript.EvalSha(ctx, pipe, keys, s.args(account,
+			string(in.From), in.At.UnixMilli(), window, string(in.Consent))...)
+	}
+	cmds, err := pipe.Exec(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, cmd := range cmds {
+		if script, ok := cmd.(*redis.Cmd); ok {
+			if result, err := script.StringSlice(); err == nil && len(result) == 2 && result[1] != "" {
+				told = true
+			}
+		}
+	}
+	return told, nil
 }

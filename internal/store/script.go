@@ -55,6 +55,21 @@ var recordLua string
 //go:embed scripts/refuse.lua
 var refuseLua string
 
+//go:embed scripts/load.lua
+var loadLua string
+
+//go:embed scripts/inbound.lua
+var inboundLua string
+
+//go:embed scripts/suppress.lua
+var suppressLua string
+
+//go:embed scripts/notices.lua
+var noticesLua string
+
+//go:embed scripts/noticed.lua
+var noticedLua string
+
 //go:embed scripts/due.lua
 var dueLua string
 
@@ -62,17 +77,22 @@ var dueLua string
 var settleLua string
 
 var (
-	acceptScript  = newScript(acceptLua)
-	adoptScript   = newScript(adoptLua)
-	beginScript   = newScript(beginLua)
-	cancelScript  = newScript(cancelLua)
-	deferScript   = newScript(deferLua)
-	expireScript  = newScript(expireLua)
-	holdScript    = newScript(holdLua)
-	keepScript    = newScript(keepLua)
-	receiptScript = newScript(receiptLua)
-	recordScript  = newScript(recordLua)
-	refuseScript  = newScript(refuseLua)
+	acceptScript   = newScript(acceptLua)
+	adoptScript    = newScript(adoptLua)
+	beginScript    = newScript(beginLua)
+	cancelScript   = newScript(cancelLua)
+	deferScript    = newScript(deferLua)
+	expireScript   = newScript(expireLua)
+	holdScript     = newScript(holdLua)
+	keepScript     = newScript(keepLua)
+	receiptScript  = newScript(receiptLua)
+	recordScript   = newScript(recordLua)
+	refuseScript   = newScript(refuseLua)
+	noticedScript  = newScript(noticedLua)
+	noticesScript  = newScript(noticesLua)
+	suppressScript = newScript(suppressLua)
+	inboundScript  = newScript(inboundLua)
+	loadScript     = newScript(loadLua)
 
 	dueScript    = redis.NewScript(dueLua)
 	settleScript = redis.NewScript(settleLua)

@@ -170,8 +170,6 @@ func refusedCases(tb testing.TB) []providertest.RefusedCase {
 	}
 	add("a header by id",
 		buttonMessage(`"header":{"type":"image","image":{"id":"1"}},"action":{`+reply+`}`), "interactive.header.image.id")
-	add("a header with two faces",
-		buttonMessage(`"header":{"type":"text","text":"t","image":{"link":"https://a.example/i.png"}},"action":{`+reply+`}`), "interactive.header.image")
 	add("buttons with a list's members and others'",
 		buttonMessage(`"action":{`+reply+`,"button":"b","sections":[{"rows":[]}],"name":"n","parameters":{},"catalog_id":"c","product_retailer_id":"p"}`),
 		"interactive.action.button", "interactive.action.sections", "interactive.action.name", "interactive.action.parameters",
@@ -197,17 +195,11 @@ func refusedCases(tb testing.TB) []providertest.RefusedCase {
 		"template.components[0].parameters[1].type")
 	add("named values", components(`{"type":"body","parameters":[{"type":"text","text":"t","parameter_name":"order"}]}`),
 		"template.components[0].parameters[0].parameter_name")
-	add("a value with two faces", components(`{"type":"body","parameters":[{"type":"text","text":"t","payload":"p"}]}`),
-		"template.components[0].parameters[0].payload")
-	add("an amount and a moment without a fallback",
-		components(`{"type":"body","parameters":[{"type":"currency","currency":{"code":"USD","amount_1000":1}},{"type":"date_time","date_time":{}}]}`),
-		"template.components[0].parameters[0].currency", "template.components[0].parameters[1].date_time")
 	add("a file in a body", components(`{"type":"body","parameters":[{"type":"image","image":{"link":"https://a.example/i.png"}}]}`),
 		"template.components[0].parameters[0].type")
 	add("header and body values that are too long together",
 		components(`{"type":"header","parameters":[{"type":"text","text":"`+strings.Repeat("h", 61)+`"}]},{"type":"body","parameters":[{"type":"text","text":"`+strings.Repeat("b", 1000)+`"},{"type":"text","text":"`+strings.Repeat("b", 25)+`"}]}`),
 		"template.components[0].parameters", "template.components[1].parameters")
-	add("two bodies", components(`{"type":"body"},{"type":"body","parameters":[{"type":"text","text":"t"}]}`), "template.components[1].type")
 	for _, subType := range []string{"copy_code", "flow", "catalog", "mpm", "voice_call"} {
 		add("a "+subType+" button", components(`{"type":"button","sub_type":"`+subType+`","index":0}`), "template.components[0].sub_type")
 	}
@@ -222,12 +214,59 @@ func refusedCases(tb testing.TB) []providertest.RefusedCase {
 		"template.components[1].index")
 	add("buttons that don't begin at 0", components(`{"type":"button","sub_type":"url","index":1,"parameters":[{"type":"text","text":"a"}]}`),
 		"template.components[0].index")
-	add("one place for two buttons", components(`{"type":"button","sub_type":"quick_reply","index":0},{"type":"button","sub_type":"url","index":0}`),
-		"template.components[1].index")
 
 	quote := message(tb, `{"type":"text","text":{"body":"b"}}`)
 	quote.ReplyTo = "01DPNXZ0WCF9XD19MH84XD0P62"
 	return append(cases, providertest.RefusedCase{Name: "a quote", Message: quote, WantFields: []string{"reply_to"}})
+}
+
+// Accept refuses these itself, but a message that was accepted when it didn't
+// may still wait: nothing of it is dropped in silence.
+func TestCheckRefusesWhatAcceptOnceTook(t *testing.T) {
+	components := func(list string) string {
+		return `{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[` + list + `]}}`
+	}
+	for _, tc := range []struct {
+		name, content string
+		want          []string
+	}{
+		{
+			"a header with two faces",
+			`{"type":"interactive","interactive":{"type":"button","header":{"type":"text","text":"t","image":{"link":"https://a.example/i.png"}},"body":{"text":"b"},"action":{"buttons":[{"type":"reply","reply":{"id":"x","title":"X"}}]}}}`,
+			[]string{"interactive.header.image"},
+		},
+		{
+			"a value with two faces", components(`{"type":"body","parameters":[{"type":"text","text":"t","payload":"p"}]}`),
+			[]string{"template.components[0].parameters[0].payload"},
+		},
+		{
+			"an amount and a moment without a fallback",
+			components(`{"type":"body","parameters":[{"type":"currency","currency":{"code":"USD","amount_1000":1}},{"type":"date_time","date_time":{}}]}`),
+			[]string{"template.components[0].parameters[0].currency", "template.components[0].parameters[1].date_time"},
+		},
+		{
+			"two bodies", components(`{"type":"body"},{"type":"body","parameters":[{"type":"text","text":"t"}]}`),
+			[]string{"template.components[1].type"},
+		},
+		{
+			"one place for two buttons", components(`{"type":"button","sub_type":"quick_reply","index":0},{"type":"button","sub_type":"url","index":0}`),
+			[]string{"template.components[1].index"},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := gateway.Message{Recipient: recipient}
+			if err := json.Unmarshal([]byte(tc.content), &m.Content); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range newProvider("").Check(&m) {
+				got = append(got, e.Field)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
 }
 
 func failure(outcome gateway.Outcome, scope gateway.Scope, e gateway.Error) gateway.Result {

@@ -116,10 +116,7 @@ func (p *Provider) MediaRule(kind gateway.MediaKind) gateway.MediaRule {
 			"application/vnd.openxmlformats-officedocument.presentationml.presentation",
 		}}
 	case gateway.MediaSticker:
-		// 500 KB holds for animated stickers, 100 KB for still ones. The larger
-		// one: a size says nothing of the kind, and a still one that is too big
-		// comes back as 131053.
-		return gateway.MediaRule{MaxBytes: 500 * kilobyte, Types: []string{"image/webp"}}
+		return gateway.MediaRule{MaxBytes: 500 * kilobyte, MaxStill: 100 * kilobyte, Types: []string{"image/webp"}}
 	}
 	return gateway.MediaRule{}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -379,4 +380,26 @@ func FuzzNewRequest(f *testing.F) {
 			t.Errorf("body %q, %v", body, err)
 		}
 	})
+}
+
+// By hand from the Cloud API reference, media.
+func TestMediaRule(t *testing.T) {
+	p := whatsappcloud.New(settings(""))
+	for _, c := range []struct {
+		kind       gateway.MediaKind
+		takes      string
+		count      int
+		max, still int64
+	}{
+		{gateway.MediaImage, "image/png", 2, 5 << 20, 0},
+		{gateway.MediaVideo, "video/3gpp", 2, 16 << 20, 0},
+		{gateway.MediaAudio, "audio/ogg", 5, 16 << 20, 0},
+		{gateway.MediaDocument, "application/pdf", 8, 100 << 20, 0},
+		{gateway.MediaSticker, "image/webp", 1, 500 << 10, 100 << 10},
+	} {
+		rule := p.MediaRule(c.kind)
+		if len(rule.Types) != c.count || !slices.Contains(rule.Types, c.takes) || rule.MaxBytes != c.max || rule.MaxStill != c.still {
+			t.Errorf("%s: %+v", c.kind, rule)
+		}
+	}
 }

@@ -10,6 +10,12 @@
 --                   to be enqueued        ev      stream  every change of status
 --   hold    hash    hold, pause, breaker  sec     hash    accepted per second, a ring of 60
 --   pk:<h>  list    receipts that came before their message's provider id
+--   no      zset    due -> id: messages with notices to be told
+--   nq:<id> list    those notices, the oldest first
+--   nd      stream  notices that were given up
+--   sup     hash    scope and recipient -> suppression
+--   sx      zset    recipient and scope, by name
+--   w:<h>   string  when the recipient was last heard, within a service window
 --
 -- Statuses are one letter in records: h scheduled, q queued, s sending,
 -- a accepted, t sent, d delivered, r read, f failed, j rejected, e expired,
@@ -30,7 +36,7 @@ local function clock()
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 
-local FIELDS = {'s', 'p', 'q', 'k', 'h', 'ex', 'n', 'rn', 'at', 'sp', 'to', 'r', 'b', 'pi', 'ou', 'al', 'as', 'pv', 'pu', 'ut', 'a'}
+local FIELDS = {'s', 'p', 'q', 'k', 'h', 'ex', 'n', 'rn', 'at', 'sp', 'to', 'r', 'b', 'pi', 'ou', 'al', 'as', 'pv', 'pu', 'ut', 'a', 'cb', 'cn'}
 
 local function load(id)
   local v = redis.call('HMGET', rec(id), unpack(FIELDS))
@@ -93,8 +99,21 @@ local function park(id, m, till)
   end
 end
 
--- The one way a status changes: record, history, counters, indexes by time and
--- event together.
+-- Whether a script has made notices; whoever tells them wants to know.
+local told = false
+
+-- Makes a notice of a change for the one who asked for notices.
+local function tell(id, m, from, to, at)
+  m.cn = int(tonumber(m.cn or '0') + 1)
+  local err = redis.call('HGET', rec(id), 'er') or ''
+  redis.call('HSET', rec(id), 'cn', m.cn)
+  redis.call('RPUSH', P .. 'nq:' .. id, m.cn .. ' ' .. from .. to .. int(at) .. ' ' .. err)
+  redis.call('ZADD', P .. 'no', 'NX', int(clock()), id)
+  told = true
+end
+
+-- The one way a status changes: record, history, counters, indexes by time,
+-- event and notice together.
 local function move(id, m, s, at, till)
   local from, before = bucket(m.s, m.k), m.s
   m.h = later(m.h, s, at)
@@ -106,6 +125,33 @@ local function move(id, m, s, at, till)
   count(m.p, from, bucket(s, m.k))
   set_timer(id, m, s, at)
   redis.call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS, '*', 'id', id, 'f', before, 't', s, 'at', int(at))
+  if m.cb then tell(id, m, before, s, at) end
+end
+
+-- Puts a recipient on the do-not-send list, or lengthens the stay there.
+-- scope: a all, m marketing, c cooldown. till 0: until it is removed.
+local function suppress(to, scope, reason, at, till)
+  local field = scope .. to
+  local was = redis.call('HGET', P .. 'sup', field)
+  if was and till ~= 0 then
+    local before = tonumber(string.match(was, '^%d+ (%d+)'))
+    if before == 0 or before >= till then return end
+  end
+  redis.call('HSET', P .. 'sup', field, int(at) .. ' ' .. int(till) .. ' ' .. reason)
+  redis.call('ZADD', P .. 'sx', 0, to .. ' ' .. scope)
+end
+
+local function unsuppress(to, scope)
+  redis.call('ZREM', P .. 'sx', to .. ' ' .. scope)
+  return redis.call('HDEL', P .. 'sup', scope .. to)
+end
+
+-- A suppression that a provider's answer or receipt asks for: scope, ms (0: for
+-- good) and reason, or nothing.
+local function suppress_as_told(to, spec, at)
+  local scope, ms, reason = string.match(spec, '^(.)(%d+) (.*)$')
+  if not scope then return end
+  suppress(to, scope, reason, at, tonumber(ms) == 0 and 0 or at + tonumber(ms))
 end
 
 local function expire(id, m, at)

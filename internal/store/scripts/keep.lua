@@ -41,6 +41,8 @@ for _, id in ipairs(overdue('timer', at)) do
     redis.call('HDEL', rec(id), 'c')
     redis.call('HSET', rec(id), 'pu', '1')
     redis.call('ZADD', P .. 'timer', int(tonumber(m.ut) + KEEP_RECORD), id)
+  elseif redis.call('EXISTS', P .. 'nq:' .. id) == 1 then -- somebody is still to be told
+    redis.call('ZADD', P .. 'timer', int(at + 3600000), id)
   else
     local gone = {'a' .. id, 't' .. hash(m.to) .. id}
     if m.r then gone[#gone + 1] = 'r' .. hash(m.r) .. id end

@@ -1,15 +1,16 @@
 -- Applies one receipt of the provider, or keeps it for the message that will
 -- turn out to be meant.
--- Args: id (empty: unknown), provider id, status letter, error.
+-- Args: id (empty: unknown), provider id, status letter, error, suppression.
+-- Returns what it did, and whether there is somebody to be told.
 local id, pid, s, err = arg(1), arg(2), arg(3), arg(4)
 local at = clock()
 local m
 if id ~= '' then
   m = load(id)
-  if not m then return 'unmatched' end
+  if not m then return {'unmatched', ''} end
   link(id, m, pid)
 else
-  if pid == '' then return 'unmatched' end
+  if pid == '' then return {'unmatched', ''} end
   local from = 'p' .. hash(pid)
   for _, entry in ipairs(redis.call('ZRANGEBYLEX', P .. 'ix', '[' .. from, '(' .. from .. '~', 'LIMIT', 0, 8)) do
     local other = string.sub(entry, 14)
@@ -21,8 +22,8 @@ else
     redis.call('RPUSH', waiting, s .. int(at) .. ' ' .. err)
     redis.call('LTRIM', waiting, -16, -1)
     redis.call('PEXPIRE', waiting, PARKED_RECEIPT_MS)
-    return 'parked'
+    return {'parked', ''}
   end
 end
-if apply(id, m, s, at, err) then return 'applied' end
-return 'ignored'
+suppress_as_told(m.to, arg(5), at)
+return {apply(id, m, s, at, err) and 'applied' or 'ignored', told and 'told' or ''}

@@ -1,6 +1,6 @@
 -- Records what became of an attempt. The same call again changes nothing.
 -- Args: id, nonce, next status (a, f, q, u), attempt line, provider id, error,
--- ms until the retry, whether the attempt counts (0, 1).
+-- ms until the retry, whether the attempt counts (0, 1), suppression.
 local id, nonce, s, pid, err = arg(1), arg(2), arg(3), arg(5), arg(6)
 local m = load(id)
 if not m then return 'gone' end
@@ -14,6 +14,7 @@ if m.n ~= nonce then -- another attempt has begun since
 end
 local at = clock()
 log_attempt(id, m, arg(4))
+suppress_as_told(m.to, arg(9), at)
 redis.call('HSET', rec(id), 'rn', nonce, 'sp', int(tonumber(m.sp or '0') + tonumber(arg(8))))
 link(id, m, pid)
 if s == 'a' then

@@ -1,0 +1,299 @@
+package whatsapponprem
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/internal/gateway"
+	"sluice/internal/sender"
+)
+
+const (
+	maxWait  = time.Hour // of a Retry-After
+	maxRunes = 300       // of a title or a detail
+
+	// cutAttempts is how often a message is tried whose refusal was cut short.
+	cutAttempts = 3
+)
+
+// envelope is what is read of an answer to a message.
+type envelope struct {
+	Messages []struct {
+		ID loose `json:"id"`
+	} `json:"messages"`
+	Contacts []contact   `json:"contacts"`
+	Errors   []wireError `json:"errors"`
+	Meta     struct {
+		// What 360dialog's hosts say before the stack is asked.
+		DeveloperMessage loose `json:"developerMessage"`
+		DeveloperSnake   loose `json:"developer_message"`
+	} `json:"meta"`
+}
+
+// contact is how the host knows a number.
+type contact struct {
+	Input  loose `json:"input"`
+	Status loose `json:"status"` // of a check only
+	WaID   loose `json:"wa_id"`
+}
+
+// wireError is one entry of errors, in an answer or in a callback.
+type wireError struct {
+	Code    loose `json:"code"`
+	Title   loose `json:"title"`
+	Details loose `json:"details"`
+}
+
+// read reads an answer as far as it can; false means that it is no JSON.
+func read(body []byte) (e envelope, readable bool) {
+	readable = decode(body, &e) == nil
+	if !readable {
+		e = envelope{}
+	}
+	return e, readable
+}
+
+// code is the first code among the errors.
+func (e *envelope) code() (int, wireError) {
+	for _, w := range e.Errors {
+		if code, ok := w.Code.number(); ok {
+			return code, w
+		}
+	}
+	return 0, wireError{}
+}
+
+// developerMessage is what a host before the stack says.
+func (e *envelope) developerMessage() string {
+	if e.Meta.DeveloperMessage != "" {
+		return string(e.Meta.DeveloperMessage)
+	}
+	return string(e.Meta.DeveloperSnake)
+}
+
+// says is the first error without a code that says something.
+func (e *envelope) says() (wireError, bool) {
+	for _, w := range e.Errors {
+		if w.Title != "" || w.Details != "" {
+			return w, true
+		}
+	}
+	return wireError{}, false
+}
+
+// Interpret reads an answer. An id counts before everything, for what was taken
+// must not be sent again; then errors, whatever the status, for hosts report
+// them with 200 too; then the status.
+func (p *Provider) Interpret(a sender.Answer) gateway.Result {
+	e, readable := read(a.Body)
+	if ok := a.Status >= 200 && a.Status <= 299; ok && len(e.Messages) > 0 && e.Messages[0].ID != "" {
+		p.learn(e.Contacts)
+		return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: gateway.ProviderMessageID(e.Messages[0].ID)}
+	}
+	if code, w := e.code(); w.Code != "" {
+		return p.result(judge(a.Status, code, w), a.Header, p.describe(code, w))
+	}
+	if w, ok := e.says(); ok {
+		r := judgeStatus(a.Status)
+		if a.Status >= 500 && a.Status <= 599 && a.Status != http.StatusServiceUnavailable {
+			r = unknown() // without a code it is no clear answer
+		}
+		return p.result(r, a.Header, p.describeStatus(a.Status, w))
+	}
+	if message := e.developerMessage(); message != "" {
+		return p.result(judgeDeveloper(a.Status, message), a.Header, p.describeStatus(a.Status, wireError{Details: loose(message)}))
+	}
+	r := judgeBare(a.Status)
+	if r.class == gateway.ClassPermanent && !readable && bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("{")) {
+		// Half an envelope: the message was refused, by a code that is lost.
+		r = transient(0, cutAttempts)
+	}
+	return p.result(r, a.Header, p.describeStatus(a.Status, wireError{}))
+}
+
+// learn keeps the numbers under which the host knows recipients.
+func (p *Provider) learn(contacts []contact) {
+	for _, c := range contacts {
+		input, waID := digits(string(c.Input)), digits(string(c.WaID))
+		if input == "" || waID == "" || input == waID && p.aliases.get(gateway.Recipient("+"+input)) == "" {
+			continue
+		}
+		p.aliases.update(gateway.Recipient("+"+input), func(alias *string) { *alias = waID })
+	}
+}
+
+// digits leaves out what people put between them; "" if it is no number that
+// can be sent to.
+func digits(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, s)
+	if len(s) < 5 || len(s) > 20 {
+		return ""
+	}
+	return s
+}
+
+// judge finds what a coded error means.
+func judge(status, code int, w wireError) rule {
+	switch {
+	case code == status: // a host that repeats its status: not the code of a message
+		return judgeStatus(status)
+	case code == codeNotFound && unknownContact(w), code == codeRecipientType && saysNotOnWhatsApp(w):
+		return notOnWhatsApp()
+	}
+	if r, ok := codes[code]; ok {
+		return r
+	}
+	return judgeStatus(status)
+}
+
+// judgeStatus is for errors that the dialect spells, but with a code that isn't
+// documented, or none.
+func judgeStatus(status int) rule {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return throttled(gateway.ScopeAccount, rateWait)
+	case status == http.StatusServiceUnavailable:
+		return throttled(gateway.ScopeAccount, nodeWait)
+	case status == http.StatusRequestTimeout, status >= 500 && status <= 599:
+		return transient(0, 0)
+	case status == http.StatusUnauthorized, status == http.StatusPaymentRequired, status == http.StatusForbidden,
+		status >= 300 && status <= 399:
+		return suspended()
+	}
+	return permanent()
+}
+
+// judgeBare is for answers without errors of the dialect. Something before the
+// host made them, or the host in distress.
+func judgeBare(status int) rule {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return throttled(gateway.ScopeAccount, rateWait)
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusPaymentRequired,
+		status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status == http.StatusProxyAuthRequired,
+		status >= 300 && status <= 399:
+		return suspended() // the host knows the path: the base URL is wrong, or a proxy answers
+	case status == http.StatusRequestTimeout:
+		return unknown() // a proxy's: how much of the request went on isn't known
+	case status >= 400 && status <= 499:
+		return permanent()
+	}
+	return unknown() // 2xx without an id, 5xx, and what is no final status
+}
+
+var everySeconds = regexp.MustCompile(`every (\d{1,4}) ?s`)
+
+// judgeDeveloper reads what 360dialog's host says in words only.
+func judgeDeveloper(status int, message string) rule {
+	says := strings.ToLower(message)
+	if status == http.StatusBadRequest {
+		switch {
+		case strings.Contains(says, "request") && strings.Contains(says, "every"), strings.Contains(says, "limit"):
+			wait := rateWait
+			if m := everySeconds.FindStringSubmatch(says); m != nil {
+				if n, err := strconv.Atoi(m[1]); err == nil && n > 0 {
+					wait = min(time.Duration(n)*time.Second, maxWait)
+				}
+			}
+			return throttled(gateway.ScopeAccount, wait)
+		case strings.Contains(says, "disabled"):
+			return suspended()
+		}
+	}
+	return judgeStatus(status)
+}
+
+// unknownContact reports whether what wasn't found is the recipient; it may be
+// media or a group too, which only the words tell.
+func unknownContact(w wireError) bool {
+	says := strings.ToLower(string(w.Details))
+	return strings.Contains(says, "unknown contact") || strings.Contains(says, "could not retrieve phone number from contact store")
+}
+
+func saysNotOnWhatsApp(w wireError) bool {
+	says := strings.ToLower(string(w.Title) + " " + string(w.Details))
+	return strings.Contains(says, "not on whatsapp") || strings.Contains(says, "not a whatsapp") || strings.Contains(says, "not a valid whatsapp")
+}
+
+func (p *Provider) result(r rule, h http.Header, e *gateway.Error) gateway.Result {
+	e.Class = r.class
+	out := gateway.Result{Outcome: r.outcome, Error: e, Scope: r.scope, MaxAttempts: r.attempts, Suppress: r.suppression()}
+	if out.Retryable() {
+		out.RetryAfter = r.wait
+		if d := retryAfter(h.Get("Retry-After"), p.settings.Now()); d > 0 {
+			out.RetryAfter = d
+		}
+	}
+	return out
+}
+
+// suppression is a fresh copy, or nil.
+func (r rule) suppression() *gateway.Suppression {
+	if r.suppress.Scope == "" {
+		return nil
+	}
+	s := r.suppress
+	return &s
+}
+
+// retryAfter reads seconds or a date, up to maxWait; zero if it is neither or
+// has passed.
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
+		return time.Duration(min(max(seconds, 0), int64(maxWait/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), maxWait)
+}
+
+// describe puts an error in the gateway's words, without its class.
+func (p *Provider) describe(code int, w wireError) *gateway.Error {
+	out := &gateway.Error{Code: strconv.Itoa(code), Title: p.clean(string(w.Title)), Detail: p.clean(string(w.Details))}
+	if out.Title == "" {
+		out.Title = "error without a title"
+	}
+	return out
+}
+
+// describeStatus describes an answer without a code of the dialect's. Ours
+// carry a prefix, for the dialect has codes between 400 and 501 too.
+func (p *Provider) describeStatus(status int, w wireError) *gateway.Error {
+	out := &gateway.Error{Code: "http_" + strconv.Itoa(status), Title: p.clean(string(w.Title)), Detail: p.clean(string(w.Details))}
+	switch {
+	case out.Title != "":
+	case out.Detail == "" && status >= 200 && status <= 299:
+		out.Title = "answer without a message id"
+	case status >= 300 && status <= 399:
+		out.Title = "redirect refused"
+	default:
+		out.Title = strings.TrimSpace(fmt.Sprintf("HTTP %d without an error code: %s", status, http.StatusText(status)))
+	}
+	return out
+}
+
+// clean makes a text of the host's fit to keep: without our secrets, which it
+// may quote, and short.
+func (p *Provider) clean(s string) string {
+	s = strings.TrimSpace(p.redactor.Load().Replace(s))
+	n := 0
+	for i := range s {
+		if n == maxRunes {
+			return s[:i] + "…"
+		}
+		n++
+	}
+	return s
+}

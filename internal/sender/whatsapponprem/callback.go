@@ -1,0 +1,231 @@
+package whatsapponprem
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/internal/gateway"
+)
+
+// Why a callback isn't the host's, or isn't a callback.
+var (
+	ErrUnprotected = errors.New("neither callback_token nor callback_allow is configured")
+	ErrToken       = errors.New("the " + tokenParameter + " in the query isn't the account's")
+	ErrDialect     = errors.New("no callback of an on-premises WhatsApp Business API")
+)
+
+const tokenParameter = "callback_token"
+
+// Challenge knows none: hosts send no verification request.
+func (p *Provider) Challenge(url.Values) (body string, ok bool) { return "", false }
+
+// Signed is always true: no callback passes unchecked.
+func (p *Provider) Signed() bool { return true }
+
+// Verify checks the token in the query. Without one configured it passes what
+// Allowed let in, and nothing if no network is configured either. The body
+// can't be checked: the dialect signs nothing.
+func (p *Provider) Verify(_ http.Header, query url.Values, _ []byte) error {
+	if p.settings.CallbackToken == "" {
+		if len(p.settings.CallbackAllow) == 0 {
+			return ErrUnprotected
+		}
+		return nil
+	}
+	given, want := sha256.Sum256([]byte(query.Get(tokenParameter))), sha256.Sum256([]byte(p.settings.CallbackToken))
+	if subtle.ConstantTimeCompare(given[:], want[:]) != 1 {
+		return ErrToken
+	}
+	return nil
+}
+
+// Allowed reports whether a callback may come from the address: from the
+// networks configured, or from anywhere if none is but a token.
+func (p *Provider) Allowed(peer netip.Addr) bool {
+	if len(p.settings.CallbackAllow) == 0 {
+		return p.settings.CallbackToken != ""
+	}
+	peer = peer.Unmap().WithZone("")
+	return slices.ContainsFunc(p.settings.CallbackAllow, func(network netip.Prefix) bool { return network.Contains(peer) })
+}
+
+// status is one entry of statuses.
+type status struct {
+	ID        loose       `json:"id"`
+	Type      loose       `json:"type"` // absent or "message"
+	Status    loose       `json:"status"`
+	Timestamp loose       `json:"timestamp"`
+	Errors    []wireError `json:"errors"`
+}
+
+// inbound is one entry of messages.
+type inbound struct {
+	ID        loose `json:"id"`
+	From      loose `json:"from"`
+	GroupID   loose `json:"group_id"`
+	Timestamp loose `json:"timestamp"`
+	Type      loose `json:"type"`
+	Text      struct {
+		Body loose `json:"body"`
+	} `json:"text"`
+	Button struct {
+		Payload loose `json:"payload"`
+		Text    loose `json:"text"`
+	} `json:"button"`
+	Interactive struct {
+		ButtonReply choice `json:"button_reply"`
+		ListReply   choice `json:"list_reply"`
+	} `json:"interactive"`
+}
+
+type choice struct {
+	ID    loose `json:"id"`
+	Title loose `json:"title"`
+}
+
+// Parse reads a callback. It tolerates what it doesn't know, and leaves out
+// single entries it can't read; an error means that the body is no callback of
+// this dialect at all. Errors beside statuses speak of the host and tell
+// nothing of a message.
+func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
+	var body map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &body); err != nil || body == nil {
+		return gateway.Callback{}, fmt.Errorf("%w: no JSON object", ErrDialect)
+	}
+	if _, cloud := body["entry"]; cloud {
+		return gateway.Callback{}, fmt.Errorf("%w: an envelope of the Cloud API", ErrDialect)
+	}
+	var out gateway.Callback
+	for _, raw := range entries(body["statuses"]) {
+		var s status
+		if decode(raw, &s) != nil {
+			continue
+		}
+		if r, ok := p.receipt(&s); ok {
+			out.Receipts = append(out.Receipts, r)
+		}
+	}
+	seen := map[loose]bool{} // hosts may repeat a message within one callback
+	for _, raw := range entries(body["messages"]) {
+		var m inbound
+		if decode(raw, &m) != nil || m.ID != "" && seen[m.ID] {
+			continue
+		}
+		seen[m.ID] = true
+		out.Inbound = append(out.Inbound, m.inbound()...)
+	}
+	return out, nil
+}
+
+// entries splits a list, so that one odd entry spoils no other.
+func entries(raw json.RawMessage) []json.RawMessage {
+	var list []json.RawMessage
+	if len(raw) == 0 || decode(raw, &list) != nil {
+		return nil
+	}
+	return slices.DeleteFunc(list, func(entry json.RawMessage) bool { return !bytes.HasPrefix(bytes.TrimSpace(entry), []byte("{")) })
+}
+
+// receipt reads one status. "deleted" is what the customer did to a message of
+// theirs, "warning" speaks of a catalogue: neither says what became of ours.
+func (p *Provider) receipt(s *status) (gateway.Receipt, bool) {
+	r := gateway.Receipt{ProviderMessageID: gateway.ProviderMessageID(s.ID), At: instant(s.Timestamp)}
+	if s.ID == "" || s.Type != "" && s.Type != "message" {
+		return r, false
+	}
+	switch s.Status {
+	case "sending":
+		r.Status = gateway.StatusAccepted
+	case "sent":
+		r.Status = gateway.StatusSent
+	case "delivered":
+		r.Status = gateway.StatusDelivered
+	case "read":
+		r.Status = gateway.StatusRead
+	case "failed":
+		r.Status = gateway.StatusFailed
+		r.Error, r.Suppress = p.reason(s.Errors)
+	default:
+		return r, false
+	}
+	return r, true
+}
+
+// reason is why a message failed, by the first error that has a code. A code
+// that isn't documented is permanent: hosts report failures when they have
+// given up.
+func (p *Provider) reason(errs []wireError) (*gateway.Error, *gateway.Suppression) {
+	for _, w := range errs {
+		code, ok := w.Code.number()
+		if !ok {
+			continue
+		}
+		r := judge(0, code, w)
+		out := p.describe(code, w)
+		out.Class = r.class
+		return out, r.suppression()
+	}
+	return &gateway.Error{Class: gateway.ClassPermanent, Title: "failed without an error code"}, nil
+}
+
+// inbound reads what one message of a user means to sending. A tapped choice
+// gives an entry for its id and one for its label, for either may be an
+// opt-out word. Reactions and notices give none, for it isn't documented that
+// they open the service window; nor does what is said in a group, for it isn't
+// said to us.
+func (m *inbound) inbound() []gateway.Inbound {
+	from, err := gateway.ParseRecipient("+" + strings.TrimPrefix(string(m.From), "+"))
+	if err != nil || m.GroupID != "" {
+		return nil
+	}
+	words := []loose{""}
+	switch m.Type {
+	case "reaction", "system", "unknown", "unsupported":
+		return nil
+	case "text":
+		words = []loose{m.Text.Body}
+	case "button":
+		words = []loose{m.Button.Payload, m.Button.Text}
+	case "interactive":
+		button, row := m.Interactive.ButtonReply, m.Interactive.ListReply
+		words = []loose{button.ID, button.Title, row.ID, row.Title}
+	}
+	slices.Sort(words)
+	words = slices.Compact(words)
+	if len(words) > 1 && words[0] == "" {
+		words = words[1:]
+	}
+	var out []gateway.Inbound
+	for _, w := range words {
+		out = append(out, gateway.Inbound{From: from, At: instant(m.Timestamp), Text: string(w)})
+	}
+	return out
+}
+
+// instant reads a Unix time in seconds, or in milliseconds as some hosts
+// write. What is no time of this era is zero.
+func instant(l loose) time.Time {
+	const (
+		milliseconds = 1e11           // seconds beyond it would lie in the year 5138
+		end          = 253402300800e3 // the year 10000, which JSON times can't say
+	)
+	n, err := strconv.ParseInt(string(l), 10, 64)
+	switch {
+	case err != nil, n <= 0, n >= end:
+		return time.Time{}
+	case n > milliseconds:
+		return time.UnixMilli(n).UTC()
+	}
+	return time.Unix(n, 0).UTC()
+}

@@ -1,0 +1,130 @@
+package whatsappv2
+
+import (
+	"bytes"
+	"cmp"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/internal/gateway"
+	"sluice/internal/sender"
+)
+
+const (
+	maxWait = time.Hour // of a Retry-After
+
+	// cutAttempts is how often a message is tried whose refusal was cut short.
+	cutAttempts = 3
+)
+
+// The statuses by which the provider tells its bodies apart, beside those of a
+// delivery.
+const (
+	statusError  = "error"
+	statusFailed = "failed"
+)
+
+// sendAnswer is the answer to a send. Templates may be answered in the Cloud
+// API's form: what theirs is isn't documented.
+type sendAnswer struct {
+	MessageID string `json:"message_id"`
+	Messages  []struct {
+		ID string `json:"id"`
+	} `json:"messages"`
+	report
+}
+
+func (a *sendAnswer) id() string {
+	if a.MessageID == "" && len(a.Messages) > 0 {
+		return a.Messages[0].ID
+	}
+	return a.MessageID
+}
+
+// Interpret reads an answer. The code in it decides, and its status of "error";
+// the HTTP status, which the reference leaves open, only where there is
+// neither.
+func (p *Provider) Interpret(a sender.Answer) gateway.Result {
+	var body sendAnswer
+	readable := decode(a.Body, &body) == nil
+	refused := body.Status == statusError || body.Status == statusFailed
+	if taken := a.Status >= 200 && a.Status <= 299; taken && !refused && body.id() != "" {
+		return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: gateway.ProviderMessageID(body.id())}
+	}
+	e := body.fault()
+	r := judge(a.Status, refused, e)
+	if r.class == gateway.ClassPermanent && !readable && bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("{")) {
+		// Half an error: the message was refused, by a code that is lost. It may
+		// have been the limit, whose HTTP status isn't documented.
+		r = transient(cutAttempts)
+	}
+	return p.result(r, a.Header, p.describe(a.Status, refused, e))
+}
+
+func (p *Provider) result(r rule, h http.Header, e *gateway.Error) gateway.Result {
+	e.Class = r.class
+	out := gateway.Result{Outcome: r.outcome, Error: e, Scope: r.scope, MaxAttempts: r.attempts, Suppress: r.suppression()}
+	if out.Retryable() {
+		out.RetryAfter = cmp.Or(retryAfter(h.Get("Retry-After"), time.Now()), r.wait)
+	}
+	return out
+}
+
+// retryAfter reads seconds or a date, up to maxWait; zero if it is neither or
+// has passed.
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
+		return time.Duration(min(max(seconds, 0), int64(maxWait/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), maxWait)
+}
+
+// InterpretStatus reads the answer to a NewStatusRequest. Not ok: it tells no
+// status of a message; for an unknown id, one more question later may.
+func (p *Provider) InterpretStatus(a sender.Answer) (gateway.Receipt, bool) {
+	var body struct {
+		MessageID string `json:"message_id"`
+		report
+	}
+	if a.Status < 200 || a.Status > 299 || decode(a.Body, &body) != nil {
+		return gateway.Receipt{}, false
+	}
+	return p.receipt(body.MessageID, &body.report)
+}
+
+// receipt reads one status of a message. Names that say nothing of a delivery
+// are left out.
+func (p *Provider) receipt(id string, s *report) (gateway.Receipt, bool) {
+	r := gateway.Receipt{ProviderMessageID: gateway.ProviderMessageID(id), At: instant(s.Timestamp)}
+	switch s.Status {
+	case "sent":
+		r.Status = gateway.StatusSent
+	case "delivered":
+		r.Status = gateway.StatusDelivered
+	case "read":
+		r.Status = gateway.StatusRead
+	case statusFailed:
+		r.Status = gateway.StatusFailed
+		r.Error, r.Suppress = p.reason(s.fault())
+	}
+	if id == "" || r.Status == "" {
+		return gateway.Receipt{}, false
+	}
+	return r, true
+}
+
+// reason is why a message failed.
+func (p *Provider) reason(e *wireError) (*gateway.Error, *gateway.Suppression) {
+	r := judgeFailure(e)
+	out := &gateway.Error{Class: r.class, Title: cmp.Or(p.clean(e.title()), "failed without a reason"), Detail: p.clean(e.details())}
+	if code, ok := e.number(); ok {
+		out.Code = strconv.Itoa(code)
+	}
+	return out, r.suppression()
+}

@@ -1,0 +1,179 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"sluice/internal/gateway"
+)
+
+const person = gateway.Recipient("+46732001122")
+
+// standing is what a message to the person would meet.
+func (b *bench) standing() gateway.Standing {
+	b.t.Helper()
+	m := b.accept(text(string(person), "x"))
+	r, st, err := b.Load(b.t.Context(), shop, m.ID)
+	b.must(err)
+	if diff := cmp.Diff(b.get(m.ID), r); diff != "" {
+		b.t.Errorf("Load and Get differ:\n%s", diff)
+	}
+	return st
+}
+
+func (b *bench) inbound(in gateway.Inbound) {
+	b.t.Helper()
+	in.From = person
+	if in.At.IsZero() {
+		in.At = time.Now()
+	}
+	b.must(b.Apply(b.t.Context(), shop, gateway.Callback{Inbound: []gateway.Inbound{in}}))
+}
+
+func scopes(s gateway.Standing) (list []gateway.SuppressionScope) {
+	for _, e := range s.Suppressed {
+		list = append(list, e.Scope)
+	}
+	return list
+}
+
+func TestInboundOpensTheServiceWindow(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		if st := b.standing(); !st.LastInbound.IsZero() || st.Suppressed != nil {
+			t.Errorf("a stranger's standing: %+v", st)
+		}
+		old := time.Now().Add(-time.Hour).UTC().Truncate(time.Millisecond)
+		b.inbound(gateway.Inbound{At: old})
+		if st := b.standing(); !st.LastInbound.Equal(old) {
+			t.Errorf("heard at %v, want %v", st.LastInbound, old)
+		}
+		b.inbound(gateway.Inbound{At: old.Add(-time.Hour)}) // comes late
+		b.inbound(gateway.Inbound{At: old.Add(time.Minute), Aside: true})
+		if st := b.standing(); !st.LastInbound.Equal(old) {
+			t.Errorf("moved to %v by an older one or one that opens no window", st.LastInbound)
+		}
+		b.inbound(gateway.Inbound{At: time.Now().Add(time.Hour)}) // a clock that is ahead
+		if st := b.standing(); st.LastInbound.After(time.Now().Add(time.Second)) {
+			t.Errorf("heard in the future, at %v", st.LastInbound)
+		}
+	})
+}
+
+func TestConsentPutsOnTheListAndTakesOff(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		said []gateway.Consent
+		want []gateway.SuppressionScope
+	}{
+		{"stop", []gateway.Consent{gateway.ConsentStop}, []gateway.SuppressionScope{gateway.SuppressAll}},
+		{"stop, then start", []gateway.Consent{gateway.ConsentStop, gateway.ConsentStart}, nil},
+		{"no marketing", []gateway.Consent{gateway.ConsentStopMarketing}, []gateway.SuppressionScope{gateway.SuppressMarketing}},
+		{"start undoes that too", []gateway.Consent{gateway.ConsentStopMarketing, gateway.ConsentStart}, nil},
+		{
+			"marketing again doesn't undo a stop",
+			[]gateway.Consent{gateway.ConsentStop, gateway.ConsentStopMarketing, gateway.ConsentStartMarketing},
+			[]gateway.SuppressionScope{gateway.SuppressAll},
+		},
+		{"the same word twice", []gateway.Consent{gateway.ConsentStop, gateway.ConsentStop}, []gateway.SuppressionScope{gateway.SuppressAll}},
+		{"other words", []gateway.Consent{""}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			each(t, func(t *testing.T, b *bench) {
+				for _, said := range c.said {
+					b.inbound(gateway.Inbound{Consent: said})
+				}
+				if diff := cmp.Diff(c.want, scopes(b.standing()), cmpopts.EquateEmpty()); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
+}
+
+func TestOutcomesAndReceiptsSuppress(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		first := b.accept(text(string(person), "x"))
+		b.mustBegin(first.ID, 0, "n")
+		e := gateway.Ending{
+			Message: first.ID, Nonce: "n", Next: gateway.StatusFailed, Error: &gateway.Error{Class: gateway.ClassRecipient},
+			Suppress: &gateway.Suppression{Scope: gateway.SuppressCooldown, Reason: "131026", For: time.Hour},
+		}
+		b.record(e)
+		b.record(e)
+		st := b.standing()
+		if len(st.Suppressed) != 1 || st.Suppressed[0].Scope != gateway.SuppressCooldown || st.Suppressed[0].Reason != "131026" {
+			t.Fatalf("after a refusal: %+v", st)
+		}
+		if left := time.Until(st.Suppressed[0].Until); left < 59*time.Minute || left > time.Hour {
+			t.Errorf("for %v, want an hour", left)
+		}
+		b.receipt(gateway.Receipt{
+			Message: first.ID, Status: gateway.StatusFailed, At: time.Now(), Error: &gateway.Error{Class: gateway.ClassRecipient},
+			Suppress: &gateway.Suppression{Scope: gateway.SuppressMarketing, Reason: "131050"},
+		})
+		if got := scopes(b.standing()); len(got) != 2 {
+			t.Errorf("after a receipt: %v", got)
+		}
+		// A shorter stay never replaces a longer one.
+		b.receipt(gateway.Receipt{
+			Message: first.ID, Status: gateway.StatusFailed, At: time.Now(), Error: &gateway.Error{Class: gateway.ClassRecipient},
+			Suppress: &gateway.Suppression{Scope: gateway.SuppressCooldown, Reason: "131049", For: time.Minute},
+		})
+		for _, s := range b.standing().Suppressed {
+			if s.Scope == gateway.SuppressCooldown && s.Reason != "131026" {
+				t.Errorf("the cooldown was shortened: %+v", s)
+			}
+		}
+	})
+}
+
+func TestOperatorsKeepTheList(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		until := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
+		people := []gateway.Recipient{"+46732001101", "+46732001102", "+46732001103"}
+		for _, p := range people {
+			b.must(b.Suppress(ctx, gateway.Suppressed{Account: shop, Recipient: p, Scope: gateway.SuppressAll, Reason: "asked by phone"}))
+		}
+		b.must(b.Suppress(ctx, gateway.Suppressed{Account: shop, Recipient: people[0], Scope: gateway.SuppressCooldown, Reason: "later", Until: until}))
+		b.must(b.Suppress(ctx, gateway.Suppressed{Account: shop, Recipient: people[0], Scope: gateway.SuppressAll, Reason: "asked by letter"}))
+
+		var list []gateway.Suppressed
+		for cursor, pages := "", 0; ; pages++ {
+			page, next, err := b.Suppressions(ctx, shop, cursor, 3)
+			b.must(err)
+			list = append(list, page...)
+			if cursor = next; cursor == "" || pages > 3 {
+				break
+			}
+		}
+		want := []gateway.Suppressed{
+			{Account: shop, Recipient: people[0], Scope: gateway.SuppressAll, Reason: "asked by letter"},
+			{Account: shop, Recipient: people[0], Scope: gateway.SuppressCooldown, Reason: "later", Until: until},
+			{Account: shop, Recipient: people[1], Scope: gateway.SuppressAll, Reason: "asked by phone"},
+			{Account: shop, Recipient: people[2], Scope: gateway.SuppressAll, Reason: "asked by phone"},
+		}
+		if diff := cmp.Diff(want, list, cmpopts.IgnoreFields(gateway.Suppressed{}, "CreatedAt")); diff != "" {
+			t.Error(diff)
+		}
+		for _, s := range []struct {
+			to    gateway.Recipient
+			scope gateway.SuppressionScope
+			want  bool
+		}{{people[0], gateway.SuppressCooldown, true}, {people[0], gateway.SuppressCooldown, false}, {people[1], "", true}, {people[1], "", false}} {
+			removed, err := b.Unsuppress(ctx, shop, s.to, s.scope)
+			b.must(err)
+			if removed != s.want {
+				t.Errorf("removing %s of %s: %v", s.scope, s.to, removed)
+			}
+		}
+		page, _, err := b.Suppressions(ctx, shop, "", 10)
+		b.must(err)
+		if len(page) != 2 {
+			t.Errorf("left: %+v", page)
+		}
+	})
+}
