@@ -11,8 +11,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -30,24 +30,32 @@ type Server struct {
 	URL string // redis://127.0.0.1:port/0
 
 	args  []string
+	dir   string
 	port  int
 	cmd   *exec.Cmd
 	alive io.WriteCloser // the server goes down when this end closes, so also when we die
 	done  chan struct{}
 }
 
+// ErrTaken says that the folder is another server's.
+var ErrTaken = errors.New("another redis-server keeps its data there")
+
 // Start runs redis-server with its data in dir and these arguments added, and
-// returns when it answers. dir must exist.
+// returns when it answers. dir must exist; it is this server's alone until the
+// server has ended, however it does.
 func Start(ctx context.Context, dir string, args ...string) (*Server, error) {
-	s := &Server{args: append([]string{"--bind", "127.0.0.1", "--dir", dir, "--loglevel", "warning"}, args...)}
+	s := &Server{dir: dir, args: append([]string{"--bind", "127.0.0.1", "--dir", dir, "--loglevel", "warning"}, args...)}
 	var err error
 	for range portTries { // somebody else may take the port before redis-server does
 		if s.port, err = freePort(ctx); err != nil {
 			continue
 		}
-		if err = s.Restart(ctx); err == nil {
+		switch err = s.Restart(ctx); {
+		case err == nil:
 			s.URL = fmt.Sprintf("redis://127.0.0.1:%d/0", s.port)
 			return s, nil
+		case errors.Is(err, ErrTaken), ctx.Err() != nil:
+			return nil, err
 		}
 	}
 	return nil, err
@@ -56,18 +64,29 @@ func Start(ctx context.Context, dir string, args ...string) (*Server, error) {
 // Restart starts a server that is down again, on its port.
 func (s *Server) Restart(ctx context.Context) error {
 	// The shell ends the one process it started by the signal it is told, or by
-	// TERM when its third file closes.
-	const script = `"$@" & pid=$!; (read -r signal <&3; kill -"${signal:-TERM}" $pid 2>/dev/null) & wait $pid`
+	// TERM when its third file closes. A server that can't save what it holds
+	// refuses to end, so it is killed some seconds later. The fourth file is the
+	// lock: who waits for a signal doesn't hold it.
+	const script = `"$@" & pid=$!
+(exec 4<&-; read -r signal <&3; kill -"${signal:-TERM}" $pid; sleep 5; kill -KILL 0) 2>/dev/null &
+wait $pid; kill -KILL 0`
 	args := append([]string{"-c", script, "sh", Program, "--port", strconv.Itoa(s.port)}, s.args...)
 	// The server ends when told to, not with the context it was started under.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", args...) //nolint:gosec // no argument comes from outside
 	ownGroup(cmd)
+	// The children hold the lock too, so it is free when the last of them has
+	// ended, and not when we are killed.
+	locked, err := lock(ctx, filepath.Join(s.dir, "lock"))
+	if err != nil {
+		return fmt.Errorf("start %s in %s: %w", Program, s.dir, err)
+	}
+	defer func() { _ = locked.Close() }()
 	read, write, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("start %s: %w", Program, err)
 	}
 	defer func() { _ = read.Close() }()
-	cmd.ExtraFiles = []*os.File{read}
+	cmd.ExtraFiles = []*os.File{read, locked}
 	if err := cmd.Start(); err != nil {
 		_ = write.Close()
 		return fmt.Errorf("start %s: %w", Program, err)
@@ -115,7 +134,7 @@ func (s *Server) awaitPong(ctx context.Context) error {
 	retry := time.NewTicker(5 * time.Millisecond)
 	defer retry.Stop()
 	for {
-		err := ping(ctx, s.port)
+		err := s.ping(ctx)
 		if err == nil {
 			return nil
 		}
@@ -129,25 +148,36 @@ func (s *Server) awaitPong(ctx context.Context) error {
 	}
 }
 
-func ping(ctx context.Context, port int) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+// ping asks whether the server answers, and it isn't another one that was
+// quicker to take the port.
+func (s *Server) ping(ctx context.Context) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(time.Second))
-	if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "PING\r\nCONFIG GET dir\r\n"); err != nil {
 		return err
 	}
-	line, err := bufio.NewReader(conn).ReadString('\n')
+	answer := bufio.NewScanner(conn)
+	if answer.Scan(); answer.Text() != "+PONG" { // while it loads its data it says so
+		return fmt.Errorf("it answers %q", answer.Text())
+	}
+	for range 5 { // *2, $3, dir, the folder's length, the folder
+		answer.Scan()
+	}
+	theirs, err := os.Stat(answer.Text())
 	if err != nil {
-		return err
+		return errNotOurs
 	}
-	if !strings.HasPrefix(line, "+PONG") { // while it loads its data it says so
-		return fmt.Errorf("it answers %q", strings.TrimSpace(line))
+	if ours, err := os.Stat(s.dir); err != nil || !os.SameFile(ours, theirs) {
+		return errNotOurs
 	}
 	return nil
 }
+
+var errNotOurs = errors.New("another server has the port")
 
 func freePort(ctx context.Context) (int, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")

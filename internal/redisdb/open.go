@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Use says what a client is for; it decides how long a command may try.
@@ -61,6 +62,7 @@ func Open(rawURL string, use Use) (redis.UniversalClient, error) {
 		MaxRetries: o.MaxRetries, MinRetryBackoff: o.MinRetryBackoff, MaxRetryBackoff: o.MaxRetryBackoff,
 		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
 		PoolSize: o.PoolSize, ContextTimeoutEnabled: o.ContextTimeoutEnabled,
+		DialerRetries: o.DialerRetries, MaintNotificationsConfig: o.MaintNotificationsConfig,
 	}
 	if a.tls {
 		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12} // the name to expect is each host's own
@@ -77,6 +79,10 @@ func Open(rawURL string, use Use) (redis.UniversalClient, error) {
 func tune(o *redis.Options, use Use) {
 	o.ContextTimeoutEnabled = true
 	o.DialTimeout = 2 * time.Second
+	o.DialerRetries = 1 // tries are counted in one place, MaxRetries
+	// A service of Redis Enterprise, for which the client would look the host up
+	// and add a command to every handshake.
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	switch use {
 	case ForAPI:
 		o.MaxRetries = 1
