@@ -1,0 +1,155 @@
+package app
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/internal/api"
+	"sluice/internal/gateway"
+)
+
+func directory(t *testing.T, text string) *Directory {
+	t.Helper()
+	d, err := NewDirectory(parse(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+const twoAccounts = `
+api: {public_url: "https://sluice.example", keys: [KEY, {name: orders, hash: "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", accounts: [b], scopes: [send]}]}
+defaults: {rate: 7, unknown_grace: 5s, retention: {content: 1h, record: 2h, dead_letter: 3h}}
+accounts:
+  - {id: b, provider: sinch-whatsapp, region: eu1, bot_id: bot, token: token}
+  - {id: a, provider: whatsapp-cloud, phone_number_id: "1", access_token: t, app_secret: s, rate: 80}
+`
+
+func TestDirectoryAnswersFromTheConfiguration(t *testing.T) {
+	d := directory(t, twoAccounts)
+	if diff := cmp.Diff([]gateway.AccountID{"a", "b"}, d.Accounts()); diff != "" {
+		t.Errorf("accounts (-want +got):\n%s", diff)
+	}
+	a, ok := d.Account("a")
+	if !ok || a.Rate != 80 || a.Provider != gateway.WhatsAppCloud || d.Provider("b") != gateway.SinchWhatsApp {
+		t.Errorf("a is %+v, b's provider %s", a, d.Provider("b"))
+	}
+	for name, want := range map[string]api.Key{
+		key: {Name: "tests", All: true, Send: true, Read: true, Operate: true},
+		"":  {Name: "orders", Accounts: []gateway.AccountID{"b"}, Send: true},
+	} {
+		got, ok := d.Key(sha256.Sum256([]byte(name)))
+		if diff := cmp.Diff(want, got); !ok || diff != "" {
+			t.Errorf("key %s (-want +got):\n%s", want.Name, diff)
+		}
+	}
+	if _, ok := d.Key([32]byte{}); ok {
+		t.Error("a key of zeros is known")
+	}
+	// Without a callback secret the token signs per-message URLs.
+	if got := d.LinkSecrets("b"); len(got) != 1 || string(got[0]) != "token" {
+		t.Error("b's links aren't signed with its token")
+	}
+	if got := d.LinkSecrets("a"); got != nil {
+		t.Error("a has secrets for links that its provider doesn't call")
+	}
+}
+
+func TestAnAccountThatNobodyKnowsHasTheDefaults(t *testing.T) {
+	d := directory(t, twoAccounts)
+	const left = gateway.AccountID("left")
+	if _, ok := d.Account(left); ok {
+		t.Error("it is known")
+	}
+	if want := (gateway.Retention{Content: time.Hour, Record: 2 * time.Hour, DeadLetter: 3 * time.Hour}); d.retention(left) != want {
+		t.Errorf("retention = %+v", d.retention(left))
+	}
+	if got := d.unknownGrace(left); got != 5*time.Second {
+		t.Errorf("grace = %v", got)
+	}
+	if dialect, ok := d.Dialect(left); ok || dialect != nil {
+		t.Error("it has a dialect")
+	}
+	if d.LinkSecrets(left) != nil || d.Provider(left) != "" || d.For(left, "id", 1) != "" || d.Check(left, &gateway.Message{}) != nil {
+		t.Error("it has more than defaults")
+	}
+}
+
+func TestProvidersThatAreNotThereYetAreNamedByTheirKeys(t *testing.T) {
+	_, err := NewDirectory(parse(t, `
+accounts:
+  - {id: one, provider: whatsapp-v2, sender: "+15550001111", access_token: a}
+  - {id: two, provider: whatsapp-cloud, phone_number_id: "1", access_token: t}
+  - {id: three, provider: sinch-conversation, region: eu, project_id: p, app_id: a, key_id: k, key_secret: s}
+`))
+	const want = "accounts[0].provider: whatsapp-v2 can't be sent through yet\naccounts[2].provider: sinch-conversation can't be sent through yet"
+	if err == nil || err.Error() != want {
+		t.Errorf("NewDirectory: %v, want\n%s", err, want)
+	}
+}
+
+func version(t *testing.T, n int) string {
+	t.Helper()
+	return fmt.Sprintf(`
+defaults: {unknown_grace: %ds}
+accounts: [{id: a, provider: whatsapp-cloud, phone_number_id: "1", access_token: t, rate: %d, max_in_flight: %d}]`, n, n, n)
+}
+
+func TestReplaceIsSeenAsAWholeOrNotAtAll(t *testing.T) {
+	one, two := parse(t, version(t, 1)), parse(t, version(t, 2))
+	d, err := NewDirectory(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				a, ok := d.Account("a")
+				if n := a.MaxInFlight; !ok || a.Rate != float64(n) || a.UnknownGrace != time.Duration(n)*time.Second {
+					t.Errorf("a mixture: %+v", a)
+					return
+				}
+			}
+		})
+	}
+	for range 200 {
+		for _, c := range []int{1, 2} {
+			next := one
+			if c == 2 {
+				next = two
+			}
+			if err := d.Replace(next); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	close(done)
+	readers.Wait()
+	if a, _ := d.Account("a"); a.Rate != 2 {
+		t.Errorf("the last one isn't in force: %+v", a)
+	}
+}
+
+func TestAReplacementThatCannotBeLeavesTheOneBefore(t *testing.T) {
+	d := directory(t, twoAccounts)
+	err := d.Replace(parse(t, `accounts: [{id: a, provider: whatsapp-v2, sender: "+15550001111", access_token: a}]`))
+	if err == nil {
+		t.Fatal("it was taken")
+	}
+	if a, ok := d.Account("a"); !ok || a.Rate != 80 || len(d.Accounts()) != 2 {
+		t.Errorf("a is %+v of %v", a, d.Accounts())
+	}
+}

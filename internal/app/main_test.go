@@ -1,0 +1,174 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/internal/config"
+	"sluice/internal/redistest"
+	"sluice/internal/simulator"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	key      = "sluice_key_of_the_tests"
+	patience = 15 * time.Second
+)
+
+var discard = slog.New(slog.DiscardHandler)
+
+// parse reads a configuration that the tests' key is added to.
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	text = strings.Replace(text, "KEY", fmt.Sprintf(`{name: tests, hash: "sha256:%x", accounts: ["*"], scopes: [send, read, operate]}`, sha256.Sum256([]byte(key))), 1)
+	c, err := config.Parse([]byte(text), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// open opens a port that is closed with the test.
+func open(t *testing.T) *Port {
+	t.Helper()
+	p, err := OpenPort(t.Context(), "test", "127.0.0.1:0", discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
+// installation is everything in this process.
+type installation struct {
+	api  *API
+	addr string
+}
+
+// install runs an API, the simulator and, if it says so, a worker until the
+// test ends.
+func install(t *testing.T, works bool) *installation {
+	t.Helper()
+	port, providers := open(t), open(t)
+	cfg := parse(t, fmt.Sprintf(`
+redis: {url: %q}
+api: {admin_listen: "127.0.0.1:0", public_url: "http://%s", keys: [KEY]}
+worker: {admin_listen: "127.0.0.1:0"}
+network: {allow_hosts: ["127.0.0.0/8"]}
+accounts:
+  - {id: cloud, provider: whatsapp-cloud, base_url: "http://%s/v23.0", phone_number_id: "1", access_token: t, app_secret: s, verify_token: v, rate: 20}
+  - {id: stopped, provider: sinch-whatsapp, base_url: "http://%s", region: eu1, bot_id: b, token: t, callback_secret: s, paused: true}
+`, redistest.Start(t), port.Addr(), providers.Addr(), providers.Addr()))
+	sim := simulator.New(simulator.Options{Accounts: SimulatedAccounts(cfg)})
+	api, err := NewAPI(t.Context(), Options{Config: cfg, Log: discard, Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running errgroup.Group
+	running.Go(func() error { return api.Run(ctx) })
+	running.Go(func() error { return providers.Serve(ctx, sim.Handler()) })
+	if works {
+		worker, err := NewWorker(t.Context(), Options{Config: cfg, Log: discard})
+		if err != nil {
+			t.Error(err)
+		} else {
+			running.Go(func() error { return worker.Run(ctx) })
+		}
+	}
+	t.Cleanup(func() {
+		cancel()
+		if err := errors.Join(sim.Close(context.Background()), running.Wait()); err != nil {
+			t.Error(err)
+		}
+	})
+	return &installation{api: api, addr: port.Addr()}
+}
+
+func (i *installation) ask(t *testing.T, status int, method, path, body string, into any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+i.addr+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	req.Header.Set("Authorization", "Bearer "+key)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != status {
+		t.Fatalf("%s %s answers %d: %s", method, path, resp.StatusCode, answer)
+	}
+	if into != nil {
+		if err := json.Unmarshal(answer, into); err != nil {
+			t.Fatalf("%v: %s", err, answer)
+		}
+	}
+}
+
+type message struct {
+	ID, Status string
+	Attempts   []struct{}
+	SendAt     time.Time `json:"send_at"`
+	History    []struct {
+		Status string
+		At     time.Time
+	}
+}
+
+func (m message) reached(status string) time.Time {
+	for _, h := range m.History {
+		if h.Status == status {
+			return h.At
+		}
+	}
+	return time.Time{}
+}
+
+func (i *installation) post(t *testing.T, account, more string) (m message) {
+	t.Helper()
+	body := fmt.Sprintf(`{"account":%q,"to":"+46732001122","type":"text","text":{"body":"Hello"}%s}`, account, more)
+	i.ask(t, http.StatusAccepted, http.MethodPost, "/v1/messages", body, &m)
+	return m
+}
+
+func (i *installation) get(t *testing.T, id string) (m message) {
+	t.Helper()
+	i.ask(t, http.StatusOK, http.MethodGet, "/v1/messages/"+id, "", &m)
+	return m
+}
+
+// await waits until the condition holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(patience)
+	for !holds() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("it never came to this: %s", what)
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/internal/gateway"
+	"sluice/internal/limits"
+	"sluice/internal/media"
+	"sluice/internal/netguard"
+	"sluice/internal/queue"
+	"sluice/internal/redisdb"
+	"sluice/internal/sender"
+	"sluice/internal/store"
+	"sluice/internal/telemetry"
+)
+
+// Worker is the process that sends. Any number run side by side and share the
+// accounts.
+type Worker struct {
+	o         Options
+	directory *Directory
+	rdb       redis.UniversalClient // patient: its commands outlast a blip
+	liveness  redis.UniversalClient // hasty: a late renewal is worth nothing
+	port      *Port
+	admin     http.Handler
+	manager   *queue.Manager
+	desks     *desks
+}
+
+// NewWorker opens the admin port and finds Redis; what is wrong with either
+// shows here. Run it, or close it.
+func NewWorker(ctx context.Context, o Options) (_ *Worker, err error) {
+	w := &Worker{o: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.Close())
+		}
+	}()
+	if w.directory, err = NewDirectory(o.Config); err != nil {
+		return nil, err
+	}
+	if w.port, err = OpenPort(ctx, "worker.admin_listen", o.Config.Worker.AdminListen, o.Log); err != nil {
+		return nil, err
+	}
+	if w.liveness, err = openRedis(ctx, o.Config, redisdb.ForLiveness); err != nil {
+		return nil, err
+	}
+	if w.rdb, err = redisdb.Open(string(o.Config.Redis.URL), redisdb.ForWorker); err != nil {
+		return nil, err
+	}
+
+	registry := telemetry.NewRegistry()
+	st := newStore(w.rdb, w.directory)
+	w.desks = newDesks(w.directory, st, queue.NewClient(w.rdb, o.Log), o, registry)
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	w.manager, err = queue.NewManager(queue.Options{
+		Redis: w.rdb, Liveness: w.liveness,
+		Accounts: w.directory.Accounts, Revision: w.directory.Revision,
+		Open: w.desks.open, Due: st,
+		Log: o.Log, Registerer: registry, Host: host,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("build the queue's manager: %w", err)
+	}
+	w.admin = telemetry.AdminHandler(telemetry.Options{
+		Ready:    func(ctx context.Context) error { return ping(ctx, w.liveness) },
+		Gatherer: registry,
+	})
+	return w, nil
+}
+
+// Addr is where the worker's admin address is.
+func (w *Worker) Addr() string { return w.port.Addr() }
+
+// Run owns and serves accounts until ctx ends. Then it hands them over and
+// finishes the calls it has begun; its admin address answers until the end.
+func (w *Worker) Run(ctx context.Context) error {
+	admin, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAdmin()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer stopAdmin()
+		return w.manager.Run(ctx)
+	})
+	g.Go(func() error { return w.port.Serve(admin, w.admin) })
+	g.Go(func() error {
+		reload(ctx, w.o, w.directory, w.manager.Refresh)
+		return nil
+	})
+	w.o.Log.InfoContext(ctx, "the worker runs", "admin", w.Addr(), "version", telemetry.Version())
+	return errors.Join(g.Wait(), w.Close())
+}
+
+// Close gives back what NewWorker opened.
+func (w *Worker) Close() error {
+	var errs []error
+	if w.port != nil {
+		errs = append(errs, w.port.Close())
+	}
+	if w.desks != nil {
+		w.desks.close()
+	}
+	for _, rdb := range []redis.UniversalClient{w.rdb, w.liveness} {
+		if rdb != nil {
+			errs = append(errs, rdb.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// desks opens the sending side of accounts as this worker comes to own them.
+type desks struct {
+	o         Options
+	directory *Directory
+	store     *store.Store
+	queue     *queue.Client
+	providers *http.Client // to the providers
+	media     *media.Checker
+	metrics   *sender.Metrics
+}
+
+func newDesks(d *Directory, st *store.Store, q *queue.Client, o Options, r prometheus.Registerer) *desks {
+	return &desks{
+		o: o, directory: d, store: st, queue: q,
+		providers: providerClient(),
+		media: media.NewChecker(&http.Client{Transport: guarded{d}}, media.Options{
+			Refused: func(err error) bool { return errors.Is(err, netguard.ErrRefused) },
+		}),
+		metrics: sender.NewMetrics(r),
+	}
+}
+
+// open implements queue.Options.Open.
+func (d *desks) open(g queue.Grant) queue.Desk {
+	id := g.Lease.Account
+	last, ok := d.directory.now.Load().accounts[id]
+	if !ok {
+		return nil
+	}
+	return sender.NewDesk(sender.Options{
+		Account: func() (*gateway.Account, sender.Provider) {
+			// An account that leaves the configuration sends on as it was until
+			// the queue has let go of it.
+			a, ok := d.directory.now.Load().accounts[id]
+			if !ok {
+				a = last
+			}
+			return &a.Account, a.provider
+		},
+		Lease: g.Lease, Alive: g.Alive, Wake: g.Wake,
+		Store: d.store, Queue: d.queue,
+		Pacer: limits.NewPacer(last.Rate, g.FirstSendIn),
+		Slots: limits.NewInFlight(last.InFlightCap()),
+		Media: d.media.For(id), Links: d.directory, Client: d.providers,
+		Backoff: func(spent int) time.Duration {
+			return limits.FullJitter(spent, limits.BackoffBase, limits.BackoffCap, rand.Int64N)
+		},
+		Log: d.o.Log, Metrics: d.metrics,
+	})
+}
+
+func (d *desks) close() {
+	d.providers.CloseIdleConnections()
+	d.directory.Close()
+}
+
+// providerClient makes the calls to providers. It follows no redirect, for a
+// POST that becomes a GET sends nothing, and keeps an idle connection for less
+// time than providers do, because a request written as the other side closes
+// has an unknown outcome.
+func providerClient() *http.Client {
+	return &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:   10 * time.Second,
+			ForceAttemptHTTP2:     true,
+			MaxIdleConnsPerHost:   256,
+			IdleConnTimeout:       30 * time.Second,
+			ResponseHeaderTimeout: 0, // the attempt's own deadline
+		},
+	}
+}
