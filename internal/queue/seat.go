@@ -320,11 +320,23 @@ func (s *seat) keep(h *housekeeping, now time.Time) time.Time {
 	return now.Add(keepEvery)
 }
 
+// callKeep has the desk keep house. If the due index showed the account, a ring
+// may have been lost, so the lanes are looked at too: what is in them is no
+// concern of the desk's any more.
 func (s *seat) callKeep(dueAt int64) (k kept) {
 	k.err = s.exclusively(func() (err error) {
 		k.next, k.lanes, err = s.desk.Keep(s.ctx)
 		if err != nil || dueAt == 0 {
 			return err
+		}
+		pending, _, err := s.pending(gateway.Priorities()...)
+		if err != nil {
+			return err
+		}
+		for p, n := range pending {
+			if n > 0 {
+				k.lanes = append(k.lanes, p)
+			}
 		}
 		if err := s.m.o.Due.Settle(s.ctx, s.lease.Account, dueAt, k.next); err != nil {
 			s.failedWith("settle", err) // the index shows it again

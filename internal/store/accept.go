@@ -19,9 +19,14 @@ import (
 // the account's owner enqueues it.
 const OutboxPatience = 2 * time.Second
 
+// ringPatience is how long after an acceptance its account is looked after,
+// whether or not the owner heard the ring. The index is read once a second; a
+// lost ring is made up for within two.
+const ringPatience = 900 * time.Millisecond
+
 // Accept writes the message durably, or answers a repetition as the first time.
-// The account's owner is told to look after it within OutboxPatience, so that
-// a message whose task is never enqueued is still sent.
+// The account's owner is told to look after it within two seconds, so that a
+// message whose task or ring gets lost is still sent.
 //
 // Errors: ErrKeyReused, ErrUnavailable.
 func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, error) {
@@ -45,7 +50,7 @@ func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, e
 			return gateway.Accepted{}, fmt.Errorf("encode answer of %s: %w", m.ID, err)
 		}
 	}
-	if err := s.remind(ctx, m.Account, OutboxPatience); err != nil {
+	if err := s.remind(ctx, m.Account, ringPatience); err != nil {
 		return gateway.Accepted{}, unavailable("accept", string(m.ID), err)
 	}
 	args := append([]any{
