@@ -111,7 +111,8 @@ func TestParse(t *testing.T) {
 		{"an opt-out from another channel isn't WhatsApp's", optOut(`"channel":"SMS","identity":"46732001122","status":"OPT_OUT_SUCCEEDED"`), gateway.Callback{}},
 		{
 			"an opt-out from another app is none of ours",
-			strings.Replace(optOut(`"channel":"WHATSAPP","identity":"46732001122","status":"OPT_OUT_SUCCEEDED"`), "01HAPP", "01HOTH", 1), gateway.Callback{},
+			strings.Replace(optOut(`"channel":"WHATSAPP","identity":"46732001122","status":"OPT_OUT_SUCCEEDED"`), "01HAPP", "01HOTH", 1),
+			gateway.Callback{},
 		},
 		{"an opt-in changes nothing", head + `"opt_in_notification":{"channel":"WHATSAPP","identity":"46732001122","status":"OPT_IN_SUCCEEDED"}}`, gateway.Callback{}},
 		{"a callback that Sinch itself can't read is left out", head + `"unsupported_callback":{"channel":"WHATSAPP","payload":"{\"statuses\":[]}"}}`, gateway.Callback{}},

@@ -104,6 +104,11 @@ func call(tb testing.TB, n int) sender.Call {
 	return sender.Call{Message: &m, Attempt: 1}
 }
 
+// pass lets time pass; in a bubble only.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // virtual time
+}
+
 // expectToken makes a request and looks at the token it carries.
 func expectToken(tb testing.TB, p *Provider, want string) {
 	tb.Helper()
@@ -131,6 +136,18 @@ func TestTheLoginsAddressCanBeSet(t *testing.T) {
 	expectToken(t, p, "jwt-1")
 	if !strings.HasPrefix(f.requests[0], "POST\nhttp://127.0.0.1:8090/token\n") {
 		t.Errorf("login at %q", f.requests[0])
+	}
+}
+
+func TestPrepareLogsInForTheRequest(t *testing.T) {
+	f := &fakeLogin{}
+	p := f.provider()
+	for range 3 {
+		p.Prepare(t.Context())
+	}
+	expectToken(t, p, "jwt-1")
+	if n := f.asked(); n != 1 {
+		t.Errorf("%d logins, want 1", n)
 	}
 }
 
@@ -163,9 +180,9 @@ func TestATokenIsRenewedBeforeItsEnd(t *testing.T) {
 				f := &fakeLogin{lifetime: c.lifetime}
 				p := f.provider()
 				expectToken(t, p, "jwt-1")
-				time.Sleep(c.keeps) // in a bubble: it is still fresh
+				pass(c.keeps) // it is still fresh
 				expectToken(t, p, "jwt-1")
-				time.Sleep(time.Second) // in a bubble: it is time
+				pass(time.Second) // it is time
 				expectToken(t, p, "jwt-2")
 			})
 		})
@@ -175,7 +192,7 @@ func TestATokenIsRenewedBeforeItsEnd(t *testing.T) {
 			f := &fakeLogin{lifetime: -1}
 			p := f.provider()
 			expectToken(t, p, "jwt-1")
-			time.Sleep(1000 * time.Hour) // in a bubble
+			pass(1000 * time.Hour)
 			expectToken(t, p, "jwt-1")
 		})
 	})
@@ -186,7 +203,7 @@ func TestNobodyWaitsForARenewalButTheOneWhoMakesIt(t *testing.T) {
 		f := &fakeLogin{}
 		p := f.provider()
 		expectToken(t, p, "jwt-1")
-		time.Sleep(3540 * time.Second) // in a bubble: it is time to renew
+		pass(3540 * time.Second) // it is time to renew
 		f.takes = 4 * time.Second
 		var wg sync.WaitGroup
 		wg.Go(func() { expectToken(t, p, "jwt-2") })
@@ -206,14 +223,14 @@ func TestATokenThatHoldsServesWhileTheLoginIsOutOfOrder(t *testing.T) {
 		f := &fakeLogin{}
 		p := f.provider()
 		expectToken(t, p, "jwt-1")
-		time.Sleep(3540 * time.Second) // in a bubble: 59 s are left
+		pass(3540 * time.Second) // 59 s are left
 		f.refuse(fakeAnswer{status: 503})
 		expectToken(t, p, "jwt-1")
 		expectToken(t, p, "jwt-1")
 		if n := f.asked(); n != 2 {
 			t.Errorf("%d logins, want no second try at once", n)
 		}
-		time.Sleep(renewPause) // in a bubble
+		pass(loginPause)
 		expectToken(t, p, "jwt-2")
 	})
 }
@@ -226,62 +243,77 @@ func TestLoginThatFails(t *testing.T) {
 		want   gateway.Error
 	}{
 		{
-			"401 is a wrong key", fakeAnswer{status: 401, body: quoting},
+			"401 is a wrong key",
+			fakeAnswer{status: 401, body: quoting},
 			gateway.Error{Class: gateway.ClassSuspended, Code: "login_401", Title: "Sinch's login refused the access key", Detail: "invalid_client"},
 		},
 		{
-			"400 is a wrong key too", fakeAnswer{status: 400, body: `{"error":"unauthorized_client"}`},
+			"400 is a wrong key too",
+			fakeAnswer{status: 400, body: `{"error":"unauthorized_client"}`},
 			gateway.Error{Class: gateway.ClassSuspended, Code: "login_400", Title: "Sinch's login refused the access key", Detail: "unauthorized_client"},
 		},
 		{
-			"403 is a key without rights", fakeAnswer{status: 403, body: `<html>secret-1</html>`},
+			"403 is a key without rights",
+			fakeAnswer{status: 403, body: `<html>secret-1</html>`},
 			gateway.Error{Class: gateway.ClassSuspended, Code: "login_403", Title: "Sinch's login refused the access key"},
 		},
 		{
-			"404 is a wrong address", fakeAnswer{status: 404},
+			"404 is a wrong address",
+			fakeAnswer{status: 404},
 			gateway.Error{Class: gateway.ClassSuspended, Code: "login_404", Title: "Sinch's login refused the access key"},
 		},
 		{
-			"an error under a 200 is one", fakeAnswer{status: 200, body: `{"error":"secret-1"}`},
+			"an error under a 200 is one",
+			fakeAnswer{status: 200, body: `{"error":"secret-1"}`},
 			gateway.Error{Class: gateway.ClassSuspended, Code: "login_200", Title: "Sinch's login refused the access key", Detail: "[redacted]"},
 		},
 		{
-			"an answer without a token is a wrong address", fakeAnswer{status: 200, body: `{}`},
+			"an answer without a token is a wrong address",
+			fakeAnswer{status: 200, body: `{}`},
 			gateway.Error{Class: gateway.ClassSuspended, Code: "login_unreadable", Title: "Sinch's login answered without an access token"},
 		},
 		{
-			"an answer that is no JSON is a wrong address", fakeAnswer{status: 200, body: `<html>secret-1</html>`},
+			"an answer that is no JSON is a wrong address",
+			fakeAnswer{status: 200, body: `<html>secret-1</html>`},
 			gateway.Error{Class: gateway.ClassSuspended, Code: "login_unreadable", Title: "Sinch's login answered without an access token"},
 		},
 		{
-			"429 is a limit", fakeAnswer{status: 429},
+			"429 is a limit",
+			fakeAnswer{status: 429},
 			gateway.Error{Class: gateway.ClassThrottled, Code: "login_429", Title: "Sinch's login is asked too often"},
 		},
 		{
-			"500 passes", fakeAnswer{status: 500, body: `oops`},
+			"500 passes",
+			fakeAnswer{status: 500, body: `oops`},
 			gateway.Error{Class: gateway.ClassTransient, Code: "login_500", Title: "Sinch's login is out of order"},
 		},
 		{
-			"503 passes", fakeAnswer{status: 503},
+			"503 passes",
+			fakeAnswer{status: 503},
 			gateway.Error{Class: gateway.ClassTransient, Code: "login_503", Title: "Sinch's login is out of order"},
 		},
 		{
-			"a connection refused passes", fakeAnswer{err: errors.New("dial tcp: connection refused, secret-1")},
+			"a connection refused passes",
+			fakeAnswer{err: errors.New("dial tcp: connection refused, secret-1")},
 			gateway.Error{Class: gateway.ClassTransient, Code: "login_unreachable", Title: "Sinch's login couldn't be reached"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := &fakeLogin{next: []fakeAnswer{c.answer}}
-			p := f.provider()
-			_, err := p.NewRequest(t.Context(), call(t, 1))
-			got, ok := errors.AsType[*gateway.Error](err)
-			if !ok {
-				t.Fatalf("error %v, want a *gateway.Error", err)
-			}
-			if diff := cmp.Diff(&c.want, got); diff != "" {
-				t.Errorf("error (-want +got):\n%s", diff)
-			}
-			expectToken(t, p, "jwt-1") // asked again, and it works
+			synctest.Test(t, func(t *testing.T) {
+				f := &fakeLogin{next: []fakeAnswer{c.answer}}
+				p := f.provider()
+				p.Prepare(t.Context())
+				_, err := p.NewRequest(t.Context(), call(t, 1))
+				got, _ := errors.AsType[*gateway.Error](err)
+				if diff := cmp.Diff(&c.want, got); diff != "" {
+					t.Errorf("error (-want +got):\n%s", diff)
+				}
+				if n := f.asked(); n != 1 {
+					t.Errorf("%d logins, want 1: what Prepare met shows in NewRequest", n)
+				}
+				pass(loginPause)
+				expectToken(t, p, "jwt-1")
+			})
 		})
 	}
 }
@@ -418,7 +450,7 @@ func TestFiftyRefusalsOfOneTokenLogInOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for n := range 50 {
 			wg.Go(func() {
-				time.Sleep(time.Duration(n) * 100 * time.Millisecond) // in a bubble: before, during and after the login
+				pass(time.Duration(n) * 100 * time.Millisecond) // before, during and after the login
 				if !p.Recover(t.Context(), call(t, n), refused401(tokenExpired)) {
 					t.Errorf("call %d isn't made again", n)
 				}
@@ -429,7 +461,7 @@ func TestFiftyRefusalsOfOneTokenLogInOnce(t *testing.T) {
 		if n := f.asked(); n != 2 {
 			t.Errorf("%d logins, want 2", n)
 		}
-		time.Sleep(settled) // in a bubble: whatever is refused now is refused for itself
+		pass(underway) // whatever is refused now is refused for itself
 		if !p.Recover(t.Context(), call(t, 99), refused401(tokenExpired)) {
 			t.Error("a later refusal isn't recovered from")
 		}
@@ -452,14 +484,17 @@ func TestRecover(t *testing.T) {
 		{"a 500 isn't", sender.Answer{Status: 500}, nil, "jwt-1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := &fakeLogin{}
-			p := f.provider()
-			expectToken(t, p, "jwt-1")
-			f.refuse(c.login...)
-			if p.Recover(t.Context(), call(t, 1), c.answer) {
-				t.Error("the call is made again")
-			}
-			expectToken(t, p, c.then)
+			synctest.Test(t, func(t *testing.T) {
+				f := &fakeLogin{}
+				p := f.provider()
+				expectToken(t, p, "jwt-1")
+				f.refuse(c.login...)
+				if p.Recover(t.Context(), call(t, 1), c.answer) {
+					t.Error("the call is made again")
+				}
+				pass(loginPause)
+				expectToken(t, p, c.then)
+			})
 		})
 	}
 }
@@ -470,7 +505,7 @@ func TestRecoveriesAreForgotten(t *testing.T) {
 		for n := range 10 {
 			p.Recover(t.Context(), call(t, n), refused401(tokenExpired))
 		}
-		time.Sleep(recoveryKept + time.Second) // in a bubble
+		pass(recoveryKept + time.Second)
 		p.Recover(t.Context(), call(t, 10), refused401(tokenExpired))
 		if n := len(p.recoveries.seen); n != 1 {
 			t.Errorf("%d are kept, want 1", n)

@@ -62,7 +62,11 @@ type Provider struct {
 	redactor   *strings.Replacer
 }
 
-var _ sender.Provider = (*Provider)(nil)
+var (
+	_ sender.Provider  = (*Provider)(nil)
+	_ sender.Preparer  = (*Provider)(nil)
+	_ sender.Recoverer = (*Provider)(nil)
+)
 
 // New makes the provider of one account. It does not connect.
 func New(s Settings) *Provider {
@@ -116,9 +120,15 @@ func (p *Provider) Check(m *gateway.Message) []gateway.FieldError {
 	return problems
 }
 
-// NewRequest implements sender.Provider. It may fetch an access token first,
-// bound by ctx; an error in that is a *gateway.Error of class suspended,
-// throttled or transient. A message that Check would refuse is a permanent
+// Prepare implements sender.Preparer: it fetches an access token if that is
+// due.
+func (p *Provider) Prepare(ctx context.Context) {
+	_, _ = p.tokens.get(ctx) // NewRequest finds the error too
+}
+
+// NewRequest implements sender.Provider. It needs an access token, and fetches
+// one if Prepare hasn't; an error in that is a *gateway.Error of class
+// suspended, throttled or transient. A message that Check would refuse is a permanent
 // error: an account may have changed its provider since the message was
 // accepted.
 func (p *Provider) NewRequest(ctx context.Context, c sender.Call) (*http.Request, error) {
@@ -151,7 +161,7 @@ func (p *Provider) NewRequest(ctx context.Context, c sender.Call) (*http.Request
 	return req, nil
 }
 
-// Recover does what a 401 asks for: the token that was refused is not used
+// Recover implements sender.Recoverer. It does what a 401 asks for: the token that was refused is not used
 // again, and if it had expired a new one is fetched, at once and for everybody,
 // and the call may be made again, once. Any other 401 is about the key itself.
 func (p *Provider) Recover(ctx context.Context, c sender.Call, a sender.Answer) (again bool) {

@@ -1,7 +1,6 @@
 package sinchconversation
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,13 +28,11 @@ const (
 	testRecipient gateway.Recipient = "+46732001122"
 )
 
-// The face that takes callbacks in, and what the sender asks for beyond
-// sender.Provider.
+// The face that takes callbacks in.
 var _ interface {
 	Challenge(query url.Values) (body string, ok bool)
 	Verify(header http.Header, query url.Values, raw []byte) error
 	Parse(raw []byte) (gateway.Callback, error)
-	Recover(ctx context.Context, c sender.Call, a sender.Answer) (again bool)
 } = (*Provider)(nil)
 
 func newProvider(baseURL string, login http.RoundTripper) *Provider {

@@ -17,11 +17,11 @@ import (
 
 const (
 	renewEarly   = time.Minute      // before a token's end, or half its life if that is shorter
-	renewPause   = 5 * time.Second  // between tries while the old token still holds
+	loginPause   = 5 * time.Second  // after a fetch that failed
 	loginTimeout = 10 * time.Second // of one fetch
-	// settled is how long after a forced renewal another refusal is taken for
+	// underway is how long after a forced renewal another refusal is taken for
 	// that of the token before: calls were under way.
-	settled = 30 * time.Second
+	underway = 30 * time.Second
 )
 
 // tokens keeps the access token of one key. One fetch serves everybody who
@@ -36,8 +36,8 @@ type tokens struct {
 	token  token
 	before string // the token that this one replaced: answers may still quote it
 	forced bool   // the next token replaces one that was refused
-	failed int    // fetches that failed
-	why    error  // the last of them
+	failed error  // the last fetch's, which answers everybody until then
+	until  time.Time
 }
 
 type token struct {
@@ -62,9 +62,9 @@ func newTokens(s Settings) *tokens {
 // get is the token to call with. Near its end one caller fetches the next
 // while the others go on with it.
 func (t *tokens) get(ctx context.Context) (string, error) {
-	value, fresh, failures := t.look()
-	if fresh {
-		return value, nil
+	value, settled, err := t.look()
+	if settled {
+		return value, err
 	}
 	select {
 	case t.turn <- struct{}{}:
@@ -80,44 +80,41 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	}
 	defer func() { <-t.turn }()
 
-	value, fresh, ended := t.look()
-	switch {
-	case fresh:
-		return value, nil
-	case value == "" && ended > failures: // while we waited, hence for us too
-		return "", t.lastFailure()
+	if value, settled, err = t.look(); settled { // somebody fetched for us too
+		return value, err
 	}
 	got, err := t.fetch(ctx)
-	if err == nil {
-		return t.keep(got), nil
+	if err != nil {
+		return t.fail(ctx, err)
 	}
-	return t.fail(ctx, err)
+	return t.keep(got), nil
 }
 
-// look is the token while it holds, whether it is far from its end, and how
-// many fetches have failed.
-func (t *tokens) look() (value string, fresh bool, failures int) {
+// look is what is known: the token while it holds, or why there is none. If it
+// isn't settled a fetch is due.
+func (t *tokens) look() (value string, settled bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	if t.token.value == "" || !t.token.endsAt.IsZero() && !now.Before(t.token.endsAt) {
-		return "", false, t.failed
+	resting := now.Before(t.until)
+	if t.token.holds(now) {
+		return t.token.value, resting || t.token.fresh(now), nil
 	}
-	return t.token.value, t.token.renewAt.IsZero() || now.Before(t.token.renewAt), t.failed
+	return "", resting, t.failed
 }
 
-func (t *tokens) lastFailure() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.why
+func (t token) holds(now time.Time) bool {
+	return t.value != "" && (t.endsAt.IsZero() || now.Before(t.endsAt))
 }
+
+func (t token) fresh(now time.Time) bool { return t.renewAt.IsZero() || now.Before(t.renewAt) }
 
 // drop takes back the token that the API has just refused, unless it is the
 // one that was fetched for that very reason.
 func (t *tokens) drop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.token.value == "" || !t.token.forcedAt.IsZero() && time.Since(t.token.forcedAt) < settled {
+	if t.token.value == "" || !t.token.forcedAt.IsZero() && time.Since(t.token.forcedAt) < underway {
 		return
 	}
 	t.before, t.token, t.forced = t.token.value, token{}, true
@@ -137,21 +134,19 @@ func (t *tokens) keep(got *oauth2.Token) string {
 	if t.token.value != "" {
 		t.before = t.token.value
 	}
-	t.token, t.forced = next, false
+	t.token, t.forced, t.failed, t.until = next, false, nil, time.Time{}
 	return next.value
 }
 
 // fail notes a fetch that failed. A token that still holds serves on.
 func (t *tokens) fail(ctx context.Context, err error) (string, error) {
-	value, _, _ := t.look()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if value != "" {
-		t.token.renewAt = time.Now().Add(renewPause)
-		return value, nil
-	}
 	if ctx.Err() == nil { // who gave up speaks for nobody else
-		t.failed, t.why = t.failed+1, err
+		t.failed, t.until = err, time.Now().Add(loginPause)
+	}
+	if t.token.holds(time.Now()) {
+		return t.token.value, nil
 	}
 	return "", err
 }

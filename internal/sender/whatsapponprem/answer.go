@@ -111,7 +111,7 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 	r := judgeBare(a.Status)
 	if r.class == gateway.ClassPermanent && !readable && bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("{")) {
 		// Half an envelope: the message was refused, by a code that is lost.
-		r = transient(0, cutAttempts)
+		r = transient(cutAttempts)
 	}
 	return p.result(r, a.Header, p.describeStatus(a.Status, wireError{}))
 }
@@ -165,7 +165,7 @@ func judgeStatus(status int) rule {
 	case status == http.StatusServiceUnavailable:
 		return throttled(gateway.ScopeAccount, nodeWait)
 	case status == http.StatusRequestTimeout, status >= 500 && status <= 599:
-		return transient(0, 0)
+		return transient(0)
 	case status == http.StatusUnauthorized, status == http.StatusPaymentRequired, status == http.StatusForbidden,
 		status >= 300 && status <= 399:
 		return suspended()

@@ -38,12 +38,10 @@ func incapable() rule {
 	return rule{outcome: gateway.OutcomeRejected, class: gateway.ClassRecipient, scope: gateway.ScopeRecipient}
 }
 
-// transient is tried again after wait (zero: our back-off decides) until it
-// had as many attempts (zero: the account's).
-func transient(wait time.Duration, attempts int) rule {
-	return rule{
-		outcome: gateway.OutcomeTransient, class: gateway.ClassTransient, scope: gateway.ScopeMessage, wait: wait, attempts: attempts,
-	}
+// transient is tried again, by our back-off, until it had as many attempts
+// (zero: the account's).
+func transient(attempts int) rule {
+	return rule{outcome: gateway.OutcomeTransient, class: gateway.ClassTransient, scope: gateway.ScopeMessage, attempts: attempts}
 }
 
 func throttled(scope gateway.Scope, wait time.Duration) rule {
@@ -86,7 +84,7 @@ var codes = map[int]rule{
 	400: permanent(),                                                            // download of inbound media
 	401: permanent(),                                                            // group doesn't exist
 	402: suspended(),                                                            // payment
-	408: transient(0, 0),                                                        // pending for more than a day
+	408: transient(0),                                                           // pending for more than a day
 	410: expired(),                                                              // the stack's own time to live
 	429: throttled(gateway.ScopeAccount, time.Minute),                           // outgoing too fast
 	430: suspended(),                                                            // certificate unsigned
@@ -96,18 +94,18 @@ var codes = map[int]rule{
 	471: throttled(gateway.ScopeTemplate, day),                                  // tier or quality: what the business begins, which is templates; replies go on
 	472: recipient(gateway.SuppressMarketing, day, "in a marketing experiment"), // trying again gives the same
 	480: recipient(gateway.SuppressCooldown, day, "identity may have changed"),  // verify first
-	500: transient(0, 0),                                                        // generic
+	500: transient(0),                                                           // generic
 	501: permanent(),                                                            // message type
 
 	// The host.
-	1000: transient(0, 3),                                 // generic
+	1000: transient(3),                                    // generic
 	1011: throttled(gateway.ScopeAccount, 30*time.Second), // service not ready
-	1014: transient(0, 3),                                 // internal
+	1014: transient(3),                                    // internal
 	1015: throttled(gateway.ScopeAccount, rateWait),       // too many requests
 	1016: throttled(gateway.ScopeAccount, nodeWait),       // overloaded
-	1017: transient(0, 0),                                 // not the primary master
-	1018: transient(0, 0),                                 // not the primary coreapp
-	1023: transient(0, 0),                                 // database
+	1017: transient(0),                                    // not the primary master
+	1018: transient(0),                                    // not the primary coreapp
+	1023: transient(0),                                    // database
 
 	// The account.
 	codeAccessDenied:   suspended(), // after a fresh login, see Recover
@@ -137,7 +135,7 @@ var codes = map[int]rule{
 	// Templates.
 	2000: permanent(),                                 // number of parameters
 	2001: policy(gateway.ScopeTemplate),               // missing or not approved
-	2002: transient(0, 3),                             // couldn't be fetched
+	2002: transient(3),                                // couldn't be fetched
 	2003: policy(gateway.ScopeTemplate),               // pack missing
 	2004: permanent(),                                 // parameter too long
 	2005: permanent(),                                 // text too long with its parameters

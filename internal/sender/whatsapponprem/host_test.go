@@ -182,3 +182,8 @@ func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	r.see(req.Context())
 	return r.host.RoundTrip(req)
 }
+
+// pass lets time go by inside a test bubble.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // the bubble's clock, which nobody waits for
+}

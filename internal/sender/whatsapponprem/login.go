@@ -105,8 +105,7 @@ func (p *Provider) logInWith(ctx context.Context, password, newPassword string) 
 	readable := decode(a.Body, &answer) == nil
 	if ok := a.Status >= 200 && a.Status <= 299; readable && ok && len(answer.Users) > 0 && answer.Users[0].Token != "" {
 		user := answer.Users[0]
-		previous, _, _ := p.session.look()
-		p.redact(string(user.Token), previous.text)
+		p.redact(string(user.Token), p.session.look().current.text) // the old one may be quoted still
 		return string(user.Token), expiry(string(user.Expires)), 0, nil
 	}
 	e, _ := read(a.Body)

@@ -102,7 +102,7 @@ func TestANewPasswordIsUsedFromThenOn(t *testing.T) {
 		p := whatsapponprem.New(s)
 		wantBearer(t, p, "Bearer OPTOKEN-1")
 		wantLogins(t, h, 2) // the one that is refused, and the one that changes it
-		time.Sleep(8 * 24 * time.Hour)
+		pass(8 * 24 * time.Hour)
 		wantBearer(t, p, "Bearer OPTOKEN-2")
 		wantLogins(t, h, 3)
 
@@ -142,7 +142,9 @@ func TestAFailedLoginSaysWhatItMeans(t *testing.T) {
 			gateway.Error{Class: gateway.ClassSuspended, Code: "http_307", Title: "login refused: redirect refused"},
 		},
 		{
-			"too many logins", func(h *host) { h.answerFirst(loginPath, reply{status: 429, body: `{"errors":[{"code":1015,"title":"Too many requests"}]}`}) },
+			"too many logins", func(h *host) {
+				h.answerFirst(loginPath, reply{status: 429, body: `{"errors":[{"code":1015,"title":"Too many requests"}]}`})
+			},
 			gateway.Error{Class: gateway.ClassThrottled, Code: "1015", Title: "login refused: Too many requests"},
 		},
 		{
@@ -214,10 +216,10 @@ func TestATokenIsKeptUntilShortlyBeforeItsEnd(t *testing.T) {
 				h.life, h.expires = c.life, c.expires
 				p := whatsapponprem.New(loggingIn(h))
 				wantBearer(t, p, "Bearer OPTOKEN-1")
-				time.Sleep(c.kept)
+				pass(c.kept)
 				wantBearer(t, p, "Bearer OPTOKEN-1")
 				wantLogins(t, h, 1)
-				time.Sleep(c.before - c.kept)
+				pass(c.before - c.kept)
 				wantBearer(t, p, "Bearer OPTOKEN-2")
 				wantLogins(t, h, 2)
 			})
@@ -230,12 +232,12 @@ func TestAFailedRefreshCostsNothingWhileTheTokenIsGood(t *testing.T) {
 		h := newHost()
 		p := whatsapponprem.New(loggingIn(h))
 		wantBearer(t, p, "Bearer OPTOKEN-1")
-		time.Sleep(6 * 24 * time.Hour)
+		pass(6 * 24 * time.Hour)
 		h.answerFirst(loginPath, reply{status: 502})
 		wantBearer(t, p, "Bearer OPTOKEN-1")
 		wantBearer(t, p, "Bearer OPTOKEN-1")
 		wantLogins(t, h, 2) // not again at once
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		wantBearer(t, p, "Bearer OPTOKEN-2")
 		wantLogins(t, h, 3)
 	})
@@ -285,7 +287,12 @@ func TestOneFailedLoginServesAllWhoWait(t *testing.T) {
 		}
 		wantLogins(t, h, 1)
 		h.password = password
+		if _, err := bearer(t.Context(), t, p); err == nil {
+			t.Error("a login was tried again at once")
+		}
+		pass(5 * time.Second)
 		wantBearer(t, p, "Bearer OPTOKEN-1") // who comes later tries anew
+		wantLogins(t, h, 2)
 	})
 }
 
@@ -295,7 +302,7 @@ func TestARefreshKeepsNobodyWaiting(t *testing.T) {
 		h := newHost()
 		p := whatsapponprem.New(loggingIn(h))
 		wantBearer(t, p, "Bearer OPTOKEN-1")
-		time.Sleep(6 * 24 * time.Hour)
+		pass(6 * 24 * time.Hour)
 		got := many(t, h, p, 100)
 		if diff := cmp.Diff(map[string]int{"Bearer OPTOKEN-1<nil>": 99, "Bearer OPTOKEN-2<nil>": 1}, got); diff != "" {
 			t.Errorf("requests (-want +got):\n%s", diff)
@@ -326,7 +333,7 @@ func TestWhoGoesAwaySpoilsNobodysLogin(t *testing.T) {
 				t.Errorf("who waited too long got %v", err)
 			}
 		})
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		leave()
 		synctest.Wait()
 		close(h.gate)

@@ -24,7 +24,7 @@ const (
 	staticToken   = "OPTOKEN"
 	apiKey        = "D360-KEY-0123456789"
 	monitorKey    = "monitor-key-123"
-	callbackToken = "callback-token-0123456789"
+	callbackToken = "let-me-in-0123456789"
 	namespace     = "waba_namespace"
 )
 

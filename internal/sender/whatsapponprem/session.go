@@ -17,6 +17,9 @@ const (
 	shortestLife = time.Minute
 	// refreshAgain is the wait after a refresh that failed.
 	refreshAgain = time.Minute
+	// failurePause is how long a failed login answers for the next ones: those
+	// who were about to send come to the same, and hosts count failed logins.
+	failurePause = 5 * time.Second
 )
 
 // token is what a login gave.
@@ -37,10 +40,15 @@ type session struct {
 	now   func() time.Time
 	turn  chan struct{} // of one: held by who logs in
 
-	mu      sync.Mutex
-	current token
-	rounds  uint64         // logins that came to an end
-	failure *gateway.Error // of the last one
+	mu sync.Mutex
+	sessionState
+}
+
+type sessionState struct {
+	current  token
+	rounds   uint64         // logins that came to an end
+	failure  *gateway.Error // of the last one
+	failedAt time.Time
 }
 
 func newSession(now func() time.Time, logIn func(context.Context) (string, time.Time, *gateway.Error)) *session {
@@ -49,10 +57,13 @@ func newSession(now func() time.Time, logIn func(context.Context) (string, time.
 
 // get is a token that is good as far as is known.
 func (s *session) get(ctx context.Context) (token, *gateway.Error) {
-	t, rounds, _ := s.look()
-	now := s.now()
-	if t.usable(now) && now.Before(t.refresh) {
+	first, now := s.look(), s.now()
+	t := first.current
+	switch {
+	case t.usable(now) && now.Before(t.refresh):
 		return t, nil
+	case !t.usable(now) && first.failure != nil && now.Before(first.failedAt.Add(failurePause)):
+		return token{}, first.failure
 	}
 	select {
 	case s.turn <- struct{}{}:
@@ -68,26 +79,26 @@ func (s *session) get(ctx context.Context) (token, *gateway.Error) {
 	}
 	defer func() { <-s.turn }()
 
-	t, ended, failure := s.look()
-	if ended != rounds { // while we waited
-		if t.usable(s.now()) {
-			return t, nil
+	then := s.look()
+	if then.rounds != first.rounds { // a login ended while we waited
+		if then.current.usable(s.now()) {
+			return then.current, nil
 		}
-		if failure != nil {
-			return token{}, failure
+		if then.failure != nil {
+			return token{}, then.failure
 		}
 	}
-	return s.renew(ctx, t)
+	return s.renew(ctx)
 }
 
-func (s *session) look() (t token, rounds uint64, failure *gateway.Error) {
+func (s *session) look() sessionState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.current, s.rounds, s.failure
+	return s.sessionState
 }
 
 // renew logs in. While the old token is good, a failure costs nothing.
-func (s *session) renew(ctx context.Context, old token) (token, *gateway.Error) {
+func (s *session) renew(ctx context.Context) (token, *gateway.Error) {
 	text, expires, failure := s.logIn(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,9 +109,9 @@ func (s *session) renew(ctx context.Context, old token) (token, *gateway.Error) 
 		return s.current, nil
 	}
 	if ctx.Err() == nil { // else it is the caller who ended it
-		s.rounds, s.failure = s.rounds+1, failure
+		s.rounds, s.failure, s.failedAt = s.rounds+1, failure, now
 	}
-	if old.usable(now) && s.current.generation == old.generation && s.current.usable(now) {
+	if s.current.usable(now) {
 		s.current.refresh = now.Add(refreshAgain)
 		return s.current, nil
 	}
