@@ -74,7 +74,8 @@ func (a *API) build() error {
 		CheckURL:  a.directory.CheckURL,
 		Callbacks: callback.NewIngress(callback.Options{
 			Accounts: a.directory, Store: st, LinkSecret: a.directory.LinkSecrets, Provider: a.directory.Provider,
-			Metrics: callback.NewMetrics(registry), Log: a.o.Log,
+			OptOutWords: a.directory.OptOutWords,
+			Metrics:     callback.NewMetrics(registry), Log: a.o.Log,
 		}),
 		Ready:      ready,
 		Logger:     a.o.Log,

@@ -13,9 +13,6 @@ import (
 	"sluice/internal/config"
 	"sluice/internal/gateway"
 	"sluice/internal/netguard"
-	"sluice/internal/sender"
-	"sluice/internal/sender/sinchwhatsapp"
-	"sluice/internal/sender/whatsappcloud"
 )
 
 // Directory is the configuration in force. Readers see one version or the
@@ -36,14 +33,11 @@ type snapshot struct {
 // account is one account with what speaks its provider's dialect.
 type account struct {
 	gateway.Account
-	provider   provider
-	linkSecret []byte // of per-message callback URLs
-}
-
-// provider is both sides of a dialect.
-type provider interface {
-	sender.Provider
-	callback.Dialect
+	config      config.Account
+	provider    provider
+	client      *http.Client // to the provider
+	linkSecrets [][]byte     // of per-message callback URLs, the one in use first
+	optOutWords []string     // empty: the usual ones
 }
 
 // NewDirectory makes the directory of a configuration.
@@ -55,7 +49,7 @@ func NewDirectory(c *config.Config) (*Directory, error) {
 // Replace puts another configuration in force. If it can't be, the one before
 // stays.
 func (d *Directory) Replace(c *config.Config) error {
-	s, err := newSnapshot(c)
+	s, err := newSnapshot(c, d.now.Load())
 	if err != nil {
 		return err
 	}
@@ -72,9 +66,20 @@ func (d *Directory) Close() {
 	}
 }
 
-func (s *snapshot) close() { (&http.Client{Transport: s.fetch}).CloseIdleConnections() }
+// close ends the idle connections; those in use are closed when they become
+// idle. Clients that the next version goes on with lose a few warm connections.
+func (s *snapshot) close() {
+	(&http.Client{Transport: s.fetch}).CloseIdleConnections()
+	for _, a := range s.accounts {
+		a.client.CloseIdleConnections()
+	}
+}
 
-func newSnapshot(c *config.Config) (*snapshot, error) {
+// newSnapshot makes the next version. An account that didn't change goes on
+// with its provider, and so with the tokens that has; one that did still knows
+// the secrets of the version before, which callbacks on their way were signed
+// with.
+func newSnapshot(c *config.Config, before *snapshot) (*snapshot, error) {
 	guard, err := netguard.New(c.Network.AllowHosts)
 	if err != nil {
 		return nil, fmt.Errorf("network.allow_hosts: %w", err)
@@ -88,13 +93,19 @@ func newSnapshot(c *config.Config) (*snapshot, error) {
 		links:    callback.NewLinks(c.API.PublicURL),
 	}
 	var errs []error
+	shared := providerClient(nil)
 	for i, a := range c.Accounts {
-		p, secret, err := newProvider(a)
+		var last *account
+		if before != nil {
+			last = before.accounts[a.ID]
+		}
+		next, err := newAccount(a, last, shared)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("accounts[%d].provider: %w", i, err))
+			errs = append(errs, fmt.Errorf("accounts[%d].%w", i, err))
 			continue
 		}
-		s.accounts[a.ID] = &account{Account: c.GatewayAccount(a), provider: p, linkSecret: secret}
+		next.Account = c.GatewayAccount(a)
+		s.accounts[a.ID] = next
 		s.ids = append(s.ids, a.ID)
 	}
 	slices.Sort(s.ids)
@@ -102,40 +113,6 @@ func newSnapshot(c *config.Config) (*snapshot, error) {
 		s.keys[k.Sum()] = apiKey(k)
 	}
 	return s, errors.Join(errs...)
-}
-
-// newProvider makes what speaks an account's dialect, and names the secret that
-// signs its per-message callback URLs. The token serves where there is no
-// callback secret: both are known to us and the provider alone.
-func newProvider(a config.Account) (p provider, linkSecret []byte, err error) {
-	switch a.Provider {
-	case gateway.WhatsAppCloud:
-		return whatsappcloud.New(whatsappcloud.Settings{
-			BaseURL: a.BaseURL, PhoneNumberID: a.PhoneNumberID, AccessToken: string(a.AccessToken),
-			AppSecrets: secrets(a.AppSecret), VerifyToken: string(a.VerifyToken),
-		}), nil, nil
-	case gateway.SinchWhatsApp:
-		secret := a.CallbackSecret
-		if secret == "" {
-			secret = a.Token
-		}
-		return sinchwhatsapp.New(sinchwhatsapp.Settings{
-			BaseURL: a.BaseURL, Region: a.Region, BotID: a.BotID, Token: string(a.Token),
-			CallbackSecrets: secrets(a.CallbackSecret),
-		}), []byte(secret), nil
-	case gateway.WhatsAppV2, gateway.WhatsAppOnPrem, gateway.SinchConversation:
-	}
-	return nil, nil, fmt.Errorf("%s can't be sent through yet", a.Provider)
-}
-
-func secrets(all ...config.Secret) []string {
-	var given []string
-	for _, s := range all {
-		if s != "" {
-			given = append(given, string(s))
-		}
-	}
-	return given
 }
 
 func apiKey(k config.Key) api.Key {
@@ -182,6 +159,11 @@ func (d *Directory) Check(id gateway.AccountID, m *gateway.Message) []gateway.Fi
 	return a.provider.Check(m)
 }
 
+// fetch makes a request for what users link to, through the guard in force.
+func (d *Directory) fetch(r *http.Request) (*http.Response, error) {
+	return d.now.Load().fetch.RoundTrip(r)
+}
+
 // CheckURL says why a callback URL may not be called.
 func (d *Directory) CheckURL(url string) error { return d.now.Load().guard.CheckURL(url) }
 
@@ -197,10 +179,18 @@ func (d *Directory) Dialect(id gateway.AccountID) (callback.Dialect, bool) {
 // LinkSecrets lists the secrets of an account's per-message callback URLs.
 func (d *Directory) LinkSecrets(id gateway.AccountID) [][]byte {
 	a, ok := d.now.Load().accounts[id]
-	if !ok || len(a.linkSecret) == 0 {
+	if !ok {
 		return nil
 	}
-	return [][]byte{a.linkSecret}
+	return a.linkSecrets
+}
+
+// OptOutWords are the account's; none means the usual ones.
+func (d *Directory) OptOutWords(id gateway.AccountID) []string {
+	if a, ok := d.now.Load().accounts[id]; ok {
+		return a.optOutWords
+	}
+	return nil
 }
 
 // Provider names an account's provider; empty if there is no such account.
@@ -215,10 +205,10 @@ func (d *Directory) Provider(id gateway.AccountID) gateway.ProviderName {
 func (d *Directory) For(id gateway.AccountID, message gateway.MessageID, attempt int) string {
 	s := d.now.Load()
 	a, ok := s.accounts[id]
-	if !ok {
+	if !ok || len(a.linkSecrets) == 0 {
 		return ""
 	}
-	return s.links.For(id, a.linkSecret, message, attempt)
+	return s.links.For(id, a.linkSecrets[0], message, attempt)
 }
 
 // Revision is the configuration's.

@@ -1,8 +1,14 @@
 package app
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/api"
+	"sluice/internal/config"
 	"sluice/internal/gateway"
 )
 
@@ -80,16 +87,72 @@ func TestAnAccountThatNobodyKnowsHasTheDefaults(t *testing.T) {
 	}
 }
 
-func TestProvidersThatAreNotThereYetAreNamedByTheirKeys(t *testing.T) {
-	_, err := NewDirectory(parse(t, `
+const fiveAccounts = `
+api: {public_url: "https://sluice.example"}
 accounts:
-  - {id: one, provider: whatsapp-v2, sender: "+15550001111", access_token: a}
-  - {id: two, provider: whatsapp-cloud, phone_number_id: "1", access_token: t}
-  - {id: three, provider: sinch-conversation, region: eu, project_id: p, app_id: a, key_id: k, key_secret: s}
-`))
-	const want = "accounts[0].provider: whatsapp-v2 can't be sent through yet\naccounts[2].provider: sinch-conversation can't be sent through yet"
-	if err == nil || err.Error() != want {
-		t.Errorf("NewDirectory: %v, want\n%s", err, want)
+  - {id: cloud, provider: whatsapp-cloud, phone_number_id: "1", access_token: t, app_secret: s, verify_token: v}
+  - {id: v2, provider: whatsapp-v2, sender: "+15550001111", access_token: a, app_secret: s}
+  - {id: onprem, provider: whatsapp-onprem, base_url: "https://wa.example", username: admin, password: p, callback_token: c}
+  - {id: v1, provider: sinch-whatsapp, region: eu1, bot_id: b, token: t}
+  - {id: conversation, provider: sinch-conversation, region: eu, project_id: p, app_id: a, key_id: k, key_secret: s, webhook_secret: w}
+`
+
+func TestEveryProviderHasItsDialect(t *testing.T) {
+	d := directory(t, fiveAccounts)
+	defer d.Close()
+	for _, id := range d.Accounts() {
+		if _, ok := d.Dialect(id); !ok {
+			t.Errorf("%s has none", id)
+		}
+		m := gateway.Message{Content: gateway.Content{Type: gateway.TypeText, Text: &gateway.Text{Body: "x"}}, Recipient: "+46732001122"}
+		if errs := d.Check(id, &m); errs != nil {
+			t.Errorf("%s can't express a text: %v", id, errs)
+		}
+	}
+}
+
+func TestReloadKeepsWhatDidNotChange(t *testing.T) {
+	d := directory(t, fiveAccounts)
+	defer d.Close()
+	provider := func(id gateway.AccountID) any { dialect, _ := d.Dialect(id); return dialect }
+	before := map[gateway.AccountID]any{"onprem": provider("onprem"), "cloud": provider("cloud"), "v1": provider("v1")}
+	next := strings.NewReplacer("app_secret: s, verify_token", "app_secret: s2, verify_token", "bot_id: b, token: t}", "bot_id: b, token: t2, rate: 3}").Replace(fiveAccounts)
+	if err := d.Replace(parse(t, next)); err != nil {
+		t.Fatal(err)
+	}
+	if provider("onprem") != before["onprem"] {
+		t.Error("an account that didn't change lost its provider, and the tokens in it")
+	}
+	if provider("cloud") == before["cloud"] || provider("v1") == before["v1"] {
+		t.Error("an account that changed kept its provider")
+	}
+	// What was signed before the change is still good.
+	body := []byte("{}")
+	for secret, want := range map[string]bool{"s": true, "s2": true, "s3": false} {
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write(body)
+		h := http.Header{"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}}
+		dialect, _ := d.Dialect("cloud")
+		if err := dialect.Verify(h, nil, body); (err == nil) != want {
+			t.Errorf("signed with %s: %v", secret, err)
+		}
+	}
+	if got := d.LinkSecrets("v1"); len(got) != 2 || string(got[0]) != "t2" || string(got[1]) != "t" {
+		t.Errorf("%d link secrets, want the new one and the one before", len(got))
+	}
+	if a, _ := d.Account("v1"); a.Rate != 3 {
+		t.Errorf("rate %v", a.Rate)
+	}
+}
+
+func TestCAFileThatIsNoneIsNamedByItsKey(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := newAccount(config.Account{Provider: gateway.WhatsAppOnPrem, CAFile: file}, nil, nil)
+	if err == nil || err.Error() != "ca_file: holds no certificate" {
+		t.Errorf("error: %v", err)
 	}
 }
 
@@ -145,9 +208,11 @@ func TestReplaceIsSeenAsAWholeOrNotAtAll(t *testing.T) {
 
 func TestAReplacementThatCannotBeLeavesTheOneBefore(t *testing.T) {
 	d := directory(t, twoAccounts)
-	err := d.Replace(parse(t, `accounts: [{id: a, provider: whatsapp-v2, sender: "+15550001111", access_token: a}]`))
-	if err == nil {
-		t.Fatal("it was taken")
+	next := parse(t, `accounts: [{id: a, provider: whatsapp-onprem, base_url: "https://wa.example", token: t}]`)
+	next.Accounts[0].CAFile = filepath.Join(t.TempDir(), "gone.pem") // since it was checked
+	err := d.Replace(next)
+	if err == nil || !strings.HasPrefix(err.Error(), "accounts[0].ca_file: ") {
+		t.Fatalf("it was taken, or refused with %v", err)
 	}
 	if a, ok := d.Account("a"); !ok || a.Rate != 80 || len(d.Accounts()) != 2 {
 		t.Errorf("a is %+v of %v", a, d.Accounts())

@@ -2,11 +2,9 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"time"
@@ -129,7 +127,6 @@ type desks struct {
 	directory *Directory
 	store     *store.Store
 	queue     *queue.Client
-	providers *http.Client // to the providers
 	media     *media.Checker
 	metrics   *sender.Metrics
 }
@@ -137,8 +134,7 @@ type desks struct {
 func newDesks(d *Directory, st *store.Store, q *queue.Client, o Options, r prometheus.Registerer) *desks {
 	return &desks{
 		o: o, directory: d, store: st, queue: q,
-		providers: providerClient(),
-		media: media.NewChecker(&http.Client{Transport: guarded{d}}, media.Options{
+		media: media.NewChecker(&http.Client{Transport: roundTripper(d.fetch)}, media.Options{
 			Refused: func(err error) bool { return errors.Is(err, netguard.ErrRefused) },
 		}),
 		metrics: sender.NewMetrics(r),
@@ -152,21 +148,27 @@ func (d *desks) open(g queue.Grant) queue.Desk {
 	if !ok {
 		return nil
 	}
+	// An account that leaves the configuration sends on as it was until the queue
+	// has let go of it.
+	current := func() *account {
+		if a, ok := d.directory.now.Load().accounts[id]; ok {
+			return a
+		}
+		return last
+	}
 	return sender.NewDesk(sender.Options{
 		Account: func() (*gateway.Account, sender.Provider) {
-			// An account that leaves the configuration sends on as it was until
-			// the queue has let go of it.
-			a, ok := d.directory.now.Load().accounts[id]
-			if !ok {
-				a = last
-			}
+			a := current()
 			return &a.Account, a.provider
 		},
 		Lease: g.Lease, Alive: g.Alive, Wake: g.Wake,
 		Store: d.store, Queue: d.queue,
 		Pacer: limits.NewPacer(last.Rate, g.FirstSendIn),
 		Slots: limits.NewInFlight(last.InFlightCap()),
-		Media: d.media.For(id), Links: d.directory, Client: d.providers,
+		Media: d.media.For(id), Links: d.directory,
+		Client: &http.Client{CheckRedirect: noRedirect, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			return current().client.Transport.RoundTrip(r)
+		})},
 		Backoff: func(spent int) time.Duration {
 			return limits.FullJitter(spent, limits.BackoffBase, limits.BackoffCap, rand.Int64N)
 		},
@@ -175,26 +177,5 @@ func (d *desks) open(g queue.Grant) queue.Desk {
 }
 
 func (d *desks) close() {
-	d.providers.CloseIdleConnections()
 	d.directory.Close()
-}
-
-// providerClient makes the calls to providers. It follows no redirect, for a
-// POST that becomes a GET sends nothing, and keeps an idle connection for less
-// time than providers do, because a request written as the other side closes
-// has an unknown outcome.
-func providerClient() *http.Client {
-	return &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:   10 * time.Second,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConnsPerHost:   256,
-			IdleConnTimeout:       30 * time.Second,
-			ResponseHeaderTimeout: 0, // the attempt's own deadline
-		},
-	}
 }

@@ -35,6 +35,10 @@ type Options struct {
 	// valid.
 	LinkSecret func(gateway.AccountID) [][]byte
 
+	// OptOutWords lists what the account takes as "stop" (see
+	// gateway.ReadConsent). None, or nil: the usual words.
+	OptOutWords func(gateway.AccountID) []string
+
 	// Provider names the account's provider, for metrics. It may be nil.
 	Provider func(gateway.AccountID) gateway.ProviderName
 
@@ -70,6 +74,9 @@ func NewIngress(o Options) *Ingress {
 	}
 	if o.LinkSecret == nil {
 		o.LinkSecret = func(gateway.AccountID) [][]byte { return nil }
+	}
+	if o.OptOutWords == nil {
+		o.OptOutWords = func(gateway.AccountID) []string { return nil }
 	}
 	if o.Provider == nil {
 		o.Provider = func(gateway.AccountID) gateway.ProviderName { return "" }
@@ -156,6 +163,7 @@ func (in *Ingress) receive(w http.ResponseWriter, r *http.Request, message gatew
 		}
 		c.Inbound = nil // the URL vouches for one message of ours, and for nobody's words
 	}
+	in.listen(&c, account)
 	if foreign := correlate(&c, account, message); foreign > 0 {
 		in.o.Metrics.foreignReceipts(in.provider(account), foreign)
 		in.o.Log.DebugContext(r.Context(), "callback reports on messages of another account",
@@ -170,6 +178,19 @@ func (in *Ingress) receive(w http.ResponseWriter, r *http.Request, message gatew
 		return resultNotJSON, place(parseErr)
 	}
 	return resultUnreadable, place(parseErr)
+}
+
+// listen reads in what recipients wrote whether they want to be written to, and
+// forgets the words.
+func (in *Ingress) listen(c *gateway.Callback, account gateway.AccountID) {
+	words := in.o.OptOutWords(account)
+	for i := range c.Inbound {
+		m := &c.Inbound[i]
+		if m.Consent == "" {
+			m.Consent = gateway.ReadConsent(m.Text, words)
+		}
+		m.Text = ""
+	}
 }
 
 // read takes the whole body. A result other than "" ends the request.

@@ -109,6 +109,7 @@ func (c *Config) GatewayAccount(a Account) gateway.Account {
 		UnknownGrace: c.Defaults.UnknownGrace,
 		CallbackURL:  a.CallbackURL,
 		CheckMedia:   or(a.Media.Check, true),
+		NeedsWindow:  a.Window == WindowReject,
 		Paused:       a.Paused,
 		Retention:    gateway.Retention{Content: min(r.Content, r.Record), Record: r.Record, DeadLetter: r.DeadLetter},
 	}

@@ -192,7 +192,6 @@ func TestWhatIsWrongWithAProgramIsOneLine(t *testing.T) {
 	noRedis, busy := good, good
 	noRedis.redis = "redis://127.0.0.1:1/0"
 	busy.api = occupied(t)
-	notYet := strings.Replace(good.yaml(), "accounts:\n", "accounts:\n  - {id: old, provider: whatsapp-v2, sender: \"+15550009999\", access_token: a}\n", 1)
 	for _, c := range []struct {
 		name   string
 		path   string
@@ -204,7 +203,6 @@ func TestWhatIsWrongWithAProgramIsOneLine(t *testing.T) {
 		{"an unknown key", write(t, dir, "key.yaml", "redes: {}\n"), "redes: unknown key (line 1)", "redes: unknown key (line 1)"},
 		{"no Redis", write(t, dir, "redis.yaml", noRedis.yaml()), "redis.url: no Redis answers: dial tcp 127.0.0.1:1: connect: connection refused", "redis.url: no Redis answers: "},
 		{"a port in use", write(t, dir, "busy.yaml", busy.yaml()), "api.listen: listen tcp " + busy.api + ": bind: address already in use", "worker.admin_listen: listen tcp " + busy.api},
-		{"a provider that isn't there yet", write(t, dir, "notyet.yaml", notYet), "accounts[0].provider: whatsapp-v2 can't be sent through yet", "accounts[0].provider: whatsapp-v2"},
 	} {
 		for name, want := range map[string]string{"api": c.api, "worker": c.worker} {
 			t.Run(fmt.Sprintf("%s has %s", name, c.name), func(t *testing.T) {

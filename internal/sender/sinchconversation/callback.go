@@ -24,10 +24,6 @@ const (
 	optOutDone     = "OPT_OUT_SUCCEEDED"
 
 	noSubcode = "UNSPECIFIED_SUB_CODE"
-
-	// optOutWord is how an opt-out told by a notification is told on: the
-	// domain knows opt-outs as something that a recipient writes.
-	optOutWord = "STOP"
 )
 
 // webhook is the envelope. Which of its payloads is there says what it is
@@ -143,7 +139,7 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 	}
 	if o := w.OptOut; o != nil && o.Status == optOutDone {
 		if from, ok := o.recipient(); ok {
-			c.Inbound = append(c.Inbound, gateway.Inbound{From: from, At: w.at(), Text: optOutWord})
+			c.Inbound = append(c.Inbound, gateway.Inbound{From: from, At: w.at(), Consent: gateway.ConsentStop, Aside: true})
 		}
 	}
 	return c, nil

@@ -104,8 +104,9 @@ func TestParse(t *testing.T) {
 		{"a message to another app is none to us", strings.Replace(message(`{"text_message":{"text":"a"}}`), "01HAPP", "01HOTH", 1), gateway.Callback{}},
 
 		{
-			"an opt-out is told as if it had been written",
-			optOut(`"channel":"WHATSAPP","identity":"46732001122","status":"OPT_OUT_SUCCEEDED"`), said("STOP"),
+			"an opt-out is a word on being written to, and opens no window",
+			optOut(`"channel":"WHATSAPP","identity":"46732001122","status":"OPT_OUT_SUCCEEDED"`),
+			gateway.Callback{Inbound: []gateway.Inbound{{From: testRecipient, At: at, Consent: gateway.ConsentStop, Aside: true}}},
 		},
 		{"an opt-out that failed is none", optOut(`"channel":"WHATSAPP","identity":"46732001122","status":"OPT_OUT_FAILED"`), gateway.Callback{}},
 		{"an opt-out from another channel isn't WhatsApp's", optOut(`"channel":"SMS","identity":"46732001122","status":"OPT_OUT_SUCCEEDED"`), gateway.Callback{}},

@@ -82,8 +82,17 @@ type value struct {
 	Metadata struct {
 		PhoneNumberID loose `json:"phone_number_id"`
 	} `json:"metadata"`
-	Statuses []status  `json:"statuses"`
-	Messages []inbound `json:"messages"`
+	Statuses    []status     `json:"statuses"`
+	Messages    []inbound    `json:"messages"`
+	Preferences []preference `json:"user_preferences"`
+}
+
+// preference is what a user chose in WhatsApp itself.
+type preference struct {
+	WAID      loose `json:"wa_id"`
+	Category  loose `json:"category"`
+	Value     loose `json:"value"` // "stop" or "resume"
+	Timestamp loose `json:"timestamp"`
 }
 
 type status struct {
@@ -139,12 +148,45 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 	var out gateway.Callback
 	for _, e := range w.Entry {
 		for _, c := range e.Changes {
-			if c.Field == "messages" {
+			switch c.Field {
+			case "messages":
 				p.read(&c.Value, &out)
+			case "user_preferences":
+				p.readPreferences(&c.Value, &out)
 			}
 		}
 	}
 	return out, nil
+}
+
+// ours reports whether what people said was said to our number.
+func (p *Provider) ours(v *value) bool {
+	number := string(v.Metadata.PhoneNumberID)
+	return number == "" || p.settings.PhoneNumberID == "" || number == p.settings.PhoneNumberID
+}
+
+// readPreferences reads who wants marketing and who doesn't. It opens no
+// service window.
+func (p *Provider) readPreferences(v *value, out *gateway.Callback) {
+	if !p.ours(v) {
+		return
+	}
+	for _, pref := range v.Preferences {
+		from, err := gateway.ParseRecipient("+" + string(pref.WAID))
+		if err != nil || pref.Category != "marketing_messages" {
+			continue
+		}
+		in := gateway.Inbound{From: from, At: instant(pref.Timestamp), Aside: true}
+		switch pref.Value {
+		case "stop":
+			in.Consent = gateway.ConsentStopMarketing
+		case "resume":
+			in.Consent = gateway.ConsentStartMarketing
+		default:
+			continue
+		}
+		out.Inbound = append(out.Inbound, in)
+	}
 }
 
 func (p *Provider) read(v *value, out *gateway.Callback) {
@@ -153,8 +195,7 @@ func (p *Provider) read(v *value, out *gateway.Callback) {
 			out.Receipts = append(out.Receipts, r)
 		}
 	}
-	number := string(v.Metadata.PhoneNumberID)
-	if number != "" && p.settings.PhoneNumberID != "" && number != p.settings.PhoneNumberID {
+	if !p.ours(v) {
 		return
 	}
 	for i := range v.Messages {

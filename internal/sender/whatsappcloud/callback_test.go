@@ -250,8 +250,22 @@ func TestParseDocumented(t *testing.T) {
 			gateway.Callback{},
 		},
 		{
-			"W-15 preferences are another field",
+			"W-15 no marketing any more",
 			wrap(`{"field":"user_preferences","value":{"messaging_product":"whatsapp",` + metadata + `,"contacts":[{"profile":{"name":"Sheena Nelson"},"wa_id":"16505551234"}],"user_preferences":[{"wa_id":"16505551234","detail":"User requested to stop marketing messages","category":"marketing_messages","value":"stop","timestamp":1731705721}]}}`),
+			gateway.Callback{Inbound: []gateway.Inbound{{
+				From: "+16505551234", At: unix(1731705721), Consent: gateway.ConsentStopMarketing, Aside: true,
+			}}},
+		},
+		{
+			"W-15 resume takes that back",
+			wrap(`{"field":"user_preferences","value":{"messaging_product":"whatsapp",` + metadata + `,"user_preferences":[{"wa_id":"16505551234","category":"marketing_messages","value":"resume","timestamp":1731705721}]}}`),
+			gateway.Callback{Inbound: []gateway.Inbound{{
+				From: "+16505551234", At: unix(1731705721), Consent: gateway.ConsentStartMarketing, Aside: true,
+			}}},
+		},
+		{
+			"W-15 another category says nothing",
+			wrap(`{"field":"user_preferences","value":{"messaging_product":"whatsapp",` + metadata + `,"user_preferences":[{"wa_id":"16505551234","category":"news","value":"stop","timestamp":1731705721}]}}`),
 			gateway.Callback{},
 		},
 		{
