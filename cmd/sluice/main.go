@@ -20,6 +20,7 @@ type commands struct {
 	Dev         devCommand         `cmd:"" help:"Run everything at once: Redis, API, worker, simulated providers."`
 	Simulate    simulateCommand    `cmd:"" help:"Stand in for the providers."`
 	Keygen      keygenCommand      `cmd:"" help:"Make an API key and the hash that the configuration needs."`
+	Provision   provisionCommand   `cmd:"" help:"See and change what Sinch keeps of a project."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a health endpoint; fails unless it answers 200."`
 	Version     versionCommand     `cmd:"" help:"Show the version."`
 }

@@ -55,6 +55,7 @@ func TestDependenciesPointInward(t *testing.T) {
 		"limits":                   {"gateway"},
 		"store":                    {"gateway", "redisdb"},
 		"callback":                 {"gateway"},
+		"callback/outbound":        {"gateway"},
 		"media":                    {"gateway"},
 		"netguard":                 {},
 		"sender":                   {"gateway"},
@@ -72,7 +73,7 @@ func TestDependenciesPointInward(t *testing.T) {
 		"localredis":               {},
 		"redistest":                {"localredis"},
 		"app": {
-			"api", "callback", "config", "gateway", "limits", "media", "netguard", "queue", "redisdb", "sender",
+			"api", "callback", "callback/outbound", "config", "gateway", "limits", "media", "netguard", "queue", "redisdb", "sender",
 			"sender/whatsappcloud", "sender/whatsappv2", "sender/whatsapponprem", "sender/sinchwhatsapp", "sender/sinchconversation",
 			"simulator", "store", "telemetry",
 		},
