@@ -105,8 +105,8 @@ func TestThrottledAccountIsHeld(t *testing.T) {
 		task, other := w.post(), w.post(func(m *kept) { m.Recipient = "+4670000001" })
 		w.process(task)
 		m := w.expect(task, gateway.StatusQueued)
-		if m.Spent != 0 || time.Until(m.till) != 7*time.Second {
-			w.Errorf("%d spent, parked for %v, want 0 and 7s", m.Spent, time.Until(m.till))
+		if m.Spent != 0 || time.Until(m.till) > 0 {
+			w.Errorf("%d spent, parked for %v, want 0 and not at all: the hold is enough", m.Spent, time.Until(m.till))
 		}
 		if got := time.Until(w.store.holdUntil); got != 7*time.Second || w.store.scope != gateway.ScopeAccount {
 			w.Errorf("the store holds %s for %v, want the account for 7s", w.store.scope, got)
@@ -184,6 +184,49 @@ func TestPairsThrottleGrows(t *testing.T) {
 			}
 			pass(want) // it is due
 			task = w.keep()[0]
+		}
+	})
+}
+
+func TestChangedConfigurationIsTriedAtOnce(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.net.next = []wire{{status: 401}}
+		task := w.post()
+		w.process(task)
+		w.expect(task, gateway.StatusQueued)
+		if w.desk.ShutUntil(gateway.Bulk).IsZero() {
+			w.Fatal("the account isn't held")
+		}
+		wakes := w.wakeCount()
+		w.mu.Lock()
+		changed := *w.account
+		w.account = &changed
+		w.mu.Unlock()
+		w.desk.ShutUntil(gateway.Bulk) // whoever asks notices
+		synctest.Wait()
+		if until := w.desk.ShutUntil(gateway.Bulk); !until.IsZero() || !w.store.holdUntil.IsZero() {
+			w.Errorf("still held until %v, in the store until %v", until, w.store.holdUntil)
+		}
+		if w.wakeCount() == wakes {
+			w.Error("nobody was woken to open the lanes")
+		}
+		w.process(w.keep()[0])
+		w.expect(task, gateway.StatusAccepted)
+	})
+}
+
+func TestChangedConfigurationDoesNotEndAThrottle(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.net.next = []wire{{status: 429, header: http.Header{"Retry-After": {"7"}}}}
+		w.process(w.post())
+		w.mu.Lock()
+		changed := *w.account
+		w.account = &changed
+		w.mu.Unlock()
+		w.desk.ShutUntil(gateway.Bulk)
+		synctest.Wait()
+		if w.desk.ShutUntil(gateway.Bulk).IsZero() {
+			w.Error("the provider's wait was cut short")
 		}
 	})
 }

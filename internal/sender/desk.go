@@ -91,11 +91,29 @@ func (d *Desk) current() (*gateway.Account, Provider) {
 	defer d.mu.Unlock()
 	account, provider := d.Account() // under the lock, so that an older one isn't applied last
 	if account != d.applied {
+		if d.applied != nil && d.suspended.n > 0 && !d.stopped {
+			d.running.Go(d.lift)
+		}
 		d.applied = account
 		d.Pacer.SetRate(account.Rate)
 		d.Slots.SetMax(account.InFlightCap())
 	}
 	return account, provider
+}
+
+// lift ends a hold for what the configuration may just have mended.
+func (d *Desk) lift() {
+	err := d.insist("lift", func(ctx context.Context) error { return d.Store.Lift(ctx, d.account, gateway.OutcomeSuspended) })
+	if err != nil {
+		d.Log.Error("a hold wasn't lifted", "err", err)
+		return
+	}
+	d.mu.Lock()
+	d.suspended = streak{}
+	d.held, d.kept.held = time.Time{}, time.Time{}
+	d.mu.Unlock()
+	d.Log.Info("the configuration changed: the account is tried again")
+	d.Wake()
 }
 
 // Stop ends all begins. Attempts that have begun go on; those about to begin
@@ -209,7 +227,7 @@ func (d *Desk) hold(r gateway.Result, wait time.Duration) {
 		reason = r.Error.Title
 	}
 	err := d.insist("hold", func(ctx context.Context) error {
-		return d.Store.Hold(ctx, d.account, wait, reason, r.Scope)
+		return d.Store.Hold(ctx, d.account, wait, r.Outcome, reason, r.Scope)
 	})
 	if err != nil {
 		d.Log.Error("a hold wasn't written", "err", err)

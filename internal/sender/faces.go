@@ -21,7 +21,8 @@ type Store interface {
 	Adopt(context.Context, gateway.Lease, []gateway.MessageID) ([]gateway.Task, error)      // gateway.Fenced
 	Enqueued(context.Context, gateway.AccountID, ...gateway.Task) error
 	Remind(context.Context, gateway.AccountID) error
-	Hold(ctx context.Context, account gateway.AccountID, d time.Duration, reason string, scope gateway.Scope) error
+	Hold(ctx context.Context, account gateway.AccountID, d time.Duration, why gateway.Outcome, reason string, scope gateway.Scope) error
+	Lift(ctx context.Context, account gateway.AccountID, why gateway.Outcome) error
 	SetBreaker(context.Context, gateway.AccountID, gateway.BreakerState) error
 }
 

@@ -43,6 +43,7 @@ type fakeStore struct {
 	awayFrom map[string]int // acts that don't arrive, so many times
 
 	holdUntil time.Time
+	why       gateway.Outcome
 	scope     gateway.Scope
 	reason    string
 	paused    []gateway.Priority
@@ -321,10 +322,18 @@ func (s *fakeStore) Remind(ctx context.Context, _ gateway.AccountID) error {
 	return s.act(ctx, "remind", func() { s.reminded++ })
 }
 
-func (s *fakeStore) Hold(ctx context.Context, _ gateway.AccountID, d time.Duration, reason string, scope gateway.Scope) error {
+func (s *fakeStore) Hold(ctx context.Context, _ gateway.AccountID, d time.Duration, why gateway.Outcome, reason string, scope gateway.Scope) error {
 	return s.act(ctx, "hold", func() {
 		if till := s.now().Add(d); till.After(s.holdUntil) {
-			s.holdUntil, s.reason, s.scope = till, reason, scope
+			s.holdUntil, s.why, s.reason, s.scope = till, why, reason, scope
+		}
+	})
+}
+
+func (s *fakeStore) Lift(ctx context.Context, _ gateway.AccountID, why gateway.Outcome) error {
+	return s.act(ctx, "lift", func() {
+		if s.why == why {
+			s.holdUntil, s.why = time.Time{}, ""
 		}
 	})
 }

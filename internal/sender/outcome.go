@@ -11,6 +11,7 @@ import (
 const (
 	throttleBase = time.Second
 	throttleCap  = 30 * time.Second
+	longThrottle = time.Hour          // of a quota or for spam: it doubles up to a day
 	pairCap      = 1024 * time.Second // 4^5, Cloud API error 131056
 	longestWait  = 24 * time.Hour
 	suspendBase  = 30 * time.Second
@@ -22,7 +23,7 @@ type decision struct {
 	next    gateway.Status
 	retryIn time.Duration
 	spent   bool
-	hold    time.Duration // of the account; zero: none
+	hold    time.Duration // of the account, which the message waits out with all others; zero: none
 }
 
 // strikes is what came several times in a row before, for waits that grow.
@@ -74,7 +75,7 @@ func decide(r gateway.Result, a *gateway.Account, spent int, s strikes, backoff 
 		return decision{next: gateway.StatusQueued, spent: true, retryIn: max(r.RetryAfter, backoff(spent+1))}
 	case gateway.OutcomeSuspended:
 		wait := max(r.RetryAfter, grow(suspendBase, 2, s.suspended, suspendCap))
-		return decision{next: gateway.StatusQueued, retryIn: wait, hold: wait}
+		return decision{next: gateway.StatusQueued, hold: wait}
 	case gateway.OutcomeThrottled:
 		return throttled(r, s)
 	}
@@ -87,8 +88,12 @@ func throttled(r gateway.Result, s strikes) decision {
 	base := max(r.RetryAfter, throttleBase)
 	switch {
 	case wide(r.Scope):
-		wait := grow(base, 2, s.throttled, max(base, throttleCap))
-		return decision{next: gateway.StatusQueued, retryIn: wait, hold: wait}
+		limit := max(base, throttleCap)
+		if base >= longThrottle {
+			limit = longestWait
+		}
+		wait := grow(base, 2, s.throttled, limit)
+		return decision{next: gateway.StatusQueued, hold: wait}
 	case r.Scope == gateway.ScopePair, r.Scope == gateway.ScopeRecipient:
 		return decision{next: gateway.StatusQueued, retryIn: grow(base, 4, s.message, pairCap)}
 	}

@@ -26,7 +26,7 @@ func TestDecide(t *testing.T) {
 		return gateway.Result{Outcome: gateway.OutcomeThrottled, Scope: scope, RetryAfter: after}
 	}
 	again := func(in time.Duration) decision { return decision{next: gateway.StatusQueued, retryIn: in} }
-	hold := func(d time.Duration) decision { return decision{next: gateway.StatusQueued, retryIn: d, hold: d} }
+	hold := func(d time.Duration) decision { return decision{next: gateway.StatusQueued, hold: d} }
 	spent := func(next gateway.Status) decision { return decision{next: next, spent: true} }
 	transient := gateway.Result{Outcome: gateway.OutcomeTransient}
 
@@ -76,6 +76,8 @@ func TestDecide(t *testing.T) {
 		{name: "a portfolio's throttle holds the account", result: throttle(gateway.ScopePortfolio, 0), want: hold(s)},
 		{name: "throttles in a row double the hold", result: throttle(gateway.ScopeAccount, 0), strikes: strikes{throttled: 3}, want: hold(8 * s)},
 		{name: "up to half a minute", result: throttle(gateway.ScopeAccount, 0), strikes: strikes{throttled: 30}, want: hold(30 * s)},
+		{name: "a hold of an hour doubles too", result: throttle(gateway.ScopeAccount, time.Hour), strikes: strikes{throttled: 2}, want: hold(4 * time.Hour)},
+		{name: "up to a day", result: throttle(gateway.ScopeAccount, time.Hour), strikes: strikes{throttled: 20}, want: hold(24 * time.Hour)},
 		{name: "a longer hold of the provider's isn't made longer", result: throttle(gateway.ScopeAccount, m), strikes: strikes{throttled: 2}, want: hold(m)},
 		{name: "other messages' throttles don't count for a pair", result: throttle(gateway.ScopePair, 0), strikes: strikes{throttled: 9}, want: again(s)},
 		{name: "a pair's throttle parks the message fourfold", result: throttle(gateway.ScopePair, 0), strikes: strikes{message: 2}, want: again(16 * s)},

@@ -55,6 +55,9 @@ var recordLua string
 //go:embed scripts/refuse.lua
 var refuseLua string
 
+//go:embed scripts/lift.lua
+var liftLua string
+
 //go:embed scripts/load.lua
 var loadLua string
 
@@ -92,6 +95,7 @@ var (
 	noticesScript  = newScript(noticesLua)
 	suppressScript = newScript(suppressLua)
 	inboundScript  = newScript(inboundLua)
+	liftScript     = newScript(liftLua)
 	loadScript     = newScript(loadLua)
 
 	dueScript    = redis.NewScript(dueLua)

@@ -14,11 +14,19 @@ import (
 	"sluice/internal/redisdb"
 )
 
-// Hold stops an account from beginning attempts for d. A hold never shortens
-// one that is in force.
-func (s *Store) Hold(ctx context.Context, account gateway.AccountID, d time.Duration, reason string, scope gateway.Scope) error {
-	if _, err := s.run(ctx, holdScript, account, d.Milliseconds(), reason, string(scope)); err != nil {
+// Hold stops an account from beginning attempts for d, because of an outcome. A
+// hold never shortens one that is in force.
+func (s *Store) Hold(ctx context.Context, account gateway.AccountID, d time.Duration, why gateway.Outcome, reason string, scope gateway.Scope) error {
+	if _, err := s.run(ctx, holdScript, account, d.Milliseconds(), reason, string(scope), string(why)); err != nil {
 		return unavailable("hold", string(account), err)
+	}
+	return nil
+}
+
+// Lift ends a hold before its time, if it comes from that outcome.
+func (s *Store) Lift(ctx context.Context, account gateway.AccountID, why gateway.Outcome) error {
+	if _, err := s.run(ctx, liftScript, account, string(why)); err != nil {
+		return unavailable("lift the hold of", string(account), err)
 	}
 	return nil
 }

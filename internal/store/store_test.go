@@ -299,7 +299,7 @@ func TestBeginRefuses(t *testing.T) {
 			return b.intent(m.ID, 0, "n")
 		}, gateway.VerdictFenced},
 		{"a held account", func(b *bench, m gateway.Message) gateway.Intent {
-			b.must(b.Hold(b.t.Context(), shop, time.Minute, "throttled", gateway.ScopeAccount))
+			b.must(b.Hold(b.t.Context(), shop, time.Minute, gateway.OutcomeThrottled, "throttled", gateway.ScopeAccount))
 			return b.intent(m.ID, 0, "n")
 		}, gateway.VerdictHeld},
 		{"a paused account", func(b *bench, m gateway.Message) gateway.Intent {
@@ -848,8 +848,8 @@ func TestStateOfAnAccount(t *testing.T) {
 		b.record(gateway.Ending{Message: m.ID, Nonce: "n", Next: gateway.StatusAccepted})
 		b.must(b.Pause(t.Context(), shop, gateway.Bulk))
 		b.must(b.SetBreaker(t.Context(), shop, gateway.BreakerOpen))
-		b.must(b.Hold(t.Context(), shop, time.Minute, "throttled", gateway.ScopeApp))
-		b.must(b.Hold(t.Context(), shop, time.Second, "shorter", gateway.ScopeAccount))
+		b.must(b.Hold(t.Context(), shop, time.Minute, gateway.OutcomeThrottled, "throttled", gateway.ScopeApp))
+		b.must(b.Hold(t.Context(), shop, time.Second, gateway.OutcomeThrottled, "shorter", gateway.ScopeAccount))
 		got, err := b.State(t.Context(), shop)
 		b.must(err)
 		if got.Hold == nil || time.Until(got.Hold.Until) < 50*time.Second {
@@ -865,6 +865,26 @@ func TestStateOfAnAccount(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+func TestHoldIsLiftedOnlyForItsReason(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		held := func() bool {
+			st, err := b.State(t.Context(), shop)
+			b.must(err)
+			return st.Hold != nil
+		}
+		b.must(b.Hold(t.Context(), shop, time.Minute, gateway.OutcomeSuspended, "bad token", gateway.ScopeAccount))
+		b.must(b.Lift(t.Context(), shop, gateway.OutcomeThrottled))
+		if !held() {
+			t.Error("lifted for another reason")
+		}
+		b.must(b.Lift(t.Context(), shop, gateway.OutcomeSuspended))
+		b.must(b.Lift(t.Context(), shop, gateway.OutcomeSuspended))
+		if held() {
+			t.Error("not lifted")
 		}
 	})
 }
