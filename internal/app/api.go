@@ -64,14 +64,15 @@ func (a *API) build() error {
 	lanes := queue.NewClient(a.rdb, a.o.Log)
 	ready := func(ctx context.Context) error { return ping(ctx, a.rdb) }
 	server, err := api.New(api.Options{
-		Directory: a.directory,
-		Store:     st,
-		Recall:    st,
-		Queue:     intake{store: st, queue: lanes},
-		States:    states{directory: a.directory, store: st, queue: lanes},
-		Operator:  operator{st},
-		Checker:   a.directory,
-		CheckURL:  a.directory.CheckURL,
+		Directory:    a.directory,
+		Store:        st,
+		Recall:       st,
+		Queue:        intake{store: st, queue: lanes},
+		States:       states{directory: a.directory, store: st, queue: lanes},
+		Operator:     operator{st},
+		Suppressions: st,
+		Checker:      a.directory,
+		CheckURL:     a.directory.CheckURL,
 		Callbacks: callback.NewIngress(callback.Options{
 			Accounts: a.directory, Store: st, LinkSecret: a.directory.LinkSecrets, Provider: a.directory.Provider,
 			OptOutWords: a.directory.OptOutWords,

@@ -10,6 +10,7 @@ import (
 
 	"sluice/internal/api"
 	"sluice/internal/callback"
+	"sluice/internal/callback/outbound"
 	"sluice/internal/config"
 	"sluice/internal/gateway"
 	"sluice/internal/netguard"
@@ -28,6 +29,7 @@ type snapshot struct {
 	guard    *netguard.Guard
 	fetch    http.RoundTripper // stands on guard
 	links    *callback.Links
+	whsec    [][]byte // sign callbacks to callers
 }
 
 // account is one account with what speaks its provider's dialect.
@@ -93,6 +95,14 @@ func newSnapshot(c *config.Config, before *snapshot) (*snapshot, error) {
 		links:    callback.NewLinks(c.API.PublicURL),
 	}
 	var errs []error
+	for i, secret := range c.Callbacks.Secrets {
+		key, err := outbound.ParseSecret(string(secret))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("callbacks.secrets[%d]: %w", i, err))
+			continue
+		}
+		s.whsec = append(s.whsec, key)
+	}
 	shared := providerClient(nil)
 	for i, a := range c.Accounts {
 		var last *account
@@ -210,6 +220,10 @@ func (d *Directory) For(id gateway.AccountID, message gateway.MessageID, attempt
 	}
 	return s.links.For(id, a.linkSecrets[0], message, attempt)
 }
+
+// CallbackSecrets are the keys that callbacks to callers are signed with, the
+// one in use first.
+func (d *Directory) CallbackSecrets() [][]byte { return d.now.Load().whsec }
 
 // Revision is the configuration's.
 func (d *Directory) Revision() int64 { return d.now.Load().config.Revision() }

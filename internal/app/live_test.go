@@ -134,7 +134,7 @@ func TestStatesMergeWhatTheStoreTheQueueAndTheConfigurationKnow(t *testing.T) {
 	if err := st.SetBreaker(t.Context(), "cloud", gateway.BreakerClosed); err != nil {
 		t.Fatal(err)
 	}
-	if err := st.Hold(t.Context(), "cloud", time.Minute, "asked to wait", gateway.ScopeAccount); err != nil {
+	if err := st.Hold(t.Context(), "cloud", time.Minute, gateway.OutcomeThrottled, "asked to wait", gateway.ScopeAccount); err != nil {
 		t.Fatal(err)
 	}
 	if c := state(); c.EffectiveRate != 0 || c.Hold == nil || c.Hold.Reason != "asked to wait" {

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,6 +57,8 @@ func open(t *testing.T) *Port {
 type installation struct {
 	api  *API
 	addr string
+
+	providers string // the simulator's address
 }
 
 // install runs an API, the simulator and, if it says so, a worker until the
@@ -68,10 +71,11 @@ redis: {url: %q}
 api: {admin_listen: "127.0.0.1:0", public_url: "http://%s", keys: [KEY]}
 worker: {admin_listen: "127.0.0.1:0"}
 network: {allow_hosts: ["127.0.0.0/8"]}
+callbacks: {secrets: ["whsec_%s"]}
 accounts:
   - {id: cloud, provider: whatsapp-cloud, base_url: "http://%s/v23.0", phone_number_id: "1", access_token: t, app_secret: s, verify_token: v, rate: 20}
   - {id: stopped, provider: sinch-whatsapp, base_url: "http://%s", region: eu1, bot_id: b, token: t, callback_secret: s, paused: true}
-`, redistest.Start(t), port.Addr(), providers.Addr(), providers.Addr()))
+`, redistest.Start(t), port.Addr(), base64.StdEncoding.EncodeToString([]byte("secret of the tests.")), providers.Addr(), providers.Addr()))
 	sim := simulator.New(simulator.Options{Accounts: SimulatedAccounts(cfg)})
 	api, err := NewAPI(t.Context(), Options{Config: cfg, Log: discard, Port: port})
 	if err != nil {
@@ -95,7 +99,7 @@ accounts:
 			t.Error(err)
 		}
 	})
-	return &installation{api: api, addr: port.Addr()}
+	return &installation{api: api, addr: port.Addr(), providers: providers.Addr()}
 }
 
 func (i *installation) ask(t *testing.T, status int, method, path, body string, into any) {

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"sluice/internal/callback/outbound"
 	"sluice/internal/gateway"
 	"sluice/internal/limits"
 	"sluice/internal/media"
@@ -129,17 +130,23 @@ type desks struct {
 	queue     *queue.Client
 	media     *media.Checker
 	metrics   *sender.Metrics
+	courier   *outbound.Courier
 }
 
 func newDesks(d *Directory, st *store.Store, q *queue.Client, o Options, r prometheus.Registerer) *desks {
 	return &desks{
 		o: o, directory: d, store: st, queue: q,
-		media: media.NewChecker(&http.Client{Transport: roundTripper(d.fetch)}, media.Options{
-			Refused: func(err error) bool { return errors.Is(err, netguard.ErrRefused) },
-		}),
+		media:   media.NewChecker(&http.Client{Transport: roundTripper(d.fetch)}, media.Options{Refused: refused}),
 		metrics: sender.NewMetrics(r),
+		courier: outbound.New(outbound.Options{
+			Store: st, Client: &http.Client{Transport: roundTripper(d.fetch)}, Secrets: d.CallbackSecrets,
+			Refused: refused, Version: telemetry.Version(), Log: o.Log, Registerer: r,
+		}),
 	}
 }
+
+// refused recognises what the guard says of a URL that leads inside.
+func refused(err error) bool { return errors.Is(err, netguard.ErrRefused) }
 
 // open implements queue.Options.Open.
 func (d *desks) open(g queue.Grant) queue.Desk {
@@ -156,7 +163,7 @@ func (d *desks) open(g queue.Grant) queue.Desk {
 		}
 		return last
 	}
-	return sender.NewDesk(sender.Options{
+	send := sender.NewDesk(sender.Options{
 		Account: func() (*gateway.Account, sender.Provider) {
 			a := current()
 			return &a.Account, a.provider
@@ -174,6 +181,7 @@ func (d *desks) open(g queue.Grant) queue.Desk {
 		},
 		Log: d.o.Log, Metrics: d.metrics,
 	})
+	return &desk{Desk: send, round: d.courier.Open(g.Lease, g.Wake)}
 }
 
 func (d *desks) close() {

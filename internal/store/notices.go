@@ -61,7 +61,8 @@ func (s *Store) NoticeDone(ctx context.Context, account gateway.AccountID, n gat
 	return s.noticed(ctx, account, n, "done", 0, nil)
 }
 
-// NoticeFailed says that a try to tell a notice failed.
+// NoticeFailed puts a notice off, with the tries and the time of the first one
+// that n has now.
 func (s *Store) NoticeFailed(ctx context.Context, account gateway.AccountID, n gateway.Notice, retryIn time.Duration) error {
 	return s.noticed(ctx, account, n, "failed", retryIn, nil)
 }
@@ -72,7 +73,12 @@ func (s *Store) NoticeDropped(ctx context.Context, account gateway.AccountID, n 
 }
 
 func (s *Store) noticed(ctx context.Context, account gateway.AccountID, n gateway.Notice, what string, retryIn time.Duration, why *gateway.Error) error {
-	_, err := s.run(ctx, noticedScript, account, string(n.Message), n.Number, what, retryIn.Milliseconds(), encodeError(why))
+	since := ""
+	if !n.Since.IsZero() {
+		since = strconv.FormatInt(n.Since.UnixMilli(), 10)
+	}
+	_, err := s.run(ctx, noticedScript, account, string(n.Message), n.Number, what, retryIn.Milliseconds(), encodeError(why),
+		n.Tries, since)
 	if err != nil {
 		return unavailable("note what became of a notice of", string(n.Message), err)
 	}

@@ -1,12 +1,12 @@
 -- What became of telling one notice. The same call again changes nothing.
--- Args: id, number, "done", "failed" or "dropped", ms until the next try, error.
+-- Args: id, number, "done", "failed" or "dropped", ms until the next try, error,
+-- tries made, ms of the first one ('': none).
 local id, n, what = arg(1), arg(2), arg(3)
 local line = redis.call('LINDEX', P .. 'nq:' .. id, 0)
 if not line or string.match(line, '^(%d+) ') ~= n then return 'known' end
 local at = clock()
 if what == 'failed' then
-  redis.call('HINCRBY', rec(id), 'nt', 1)
-  redis.call('HSETNX', rec(id), 'ns', int(at))
+  if redis.call('EXISTS', rec(id)) == 1 then redis.call('HSET', rec(id), 'nt', arg(6), 'ns', arg(7)) end
   redis.call('ZADD', P .. 'no', int(at + tonumber(arg(4))), id)
   return 'later'
 end
