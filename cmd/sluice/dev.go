@@ -12,7 +12,7 @@ type devCommand struct {
 	Listen          string `default:"127.0.0.1:8080" help:"Where the API listens."`
 	SimulatorListen string `default:"127.0.0.1:8090" help:"Where the simulated providers listen."`
 	Dir             string `default:".sluice" help:"Where a private redis-server keeps its data."`
-	Embedded        bool   `help:"Keep everything in memory even if redis-server is installed."`
+	Embedded        bool   `help:"Keep everything in memory, whatever SLUICE_REDIS_URL says and even if redis-server is installed."`
 }
 
 // Run runs everything until a signal.

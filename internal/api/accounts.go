@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 
 	"sluice/internal/gateway"
@@ -83,11 +82,7 @@ func (s *Server) steer(c *call, act func(context.Context, gateway.AccountID, gat
 
 // account is the account of the path, if it exists and is one of the key's.
 func (s *Server) account(c *call) (gateway.Account, error) {
-	name, err := url.PathUnescape(c.Param("id"))
-	if err != nil {
-		return gateway.Account{}, gateway.ErrNotFound
-	}
-	id := gateway.AccountID(name)
+	id := gateway.AccountID(c.parameter("id"))
 	a, ok := s.Directory.Account(id)
 	if !ok || !c.key.Covers(id) {
 		return gateway.Account{}, gateway.ErrNotFound

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -37,6 +38,20 @@ type call struct {
 	id    string // of the request
 	began time.Time
 	key   Key // zero where the scope is open, and before it was found
+}
+
+// parameter is a part of the path, without escapes. The router works on the
+// path as it was sent where that differs from how Go would write it, and else
+// on one that has been unescaped already.
+func (c *call) parameter(name string) string {
+	value := c.Param(name)
+	if c.Request().URL.RawPath == "" {
+		return value
+	}
+	if plain, err := url.PathUnescape(value); err == nil {
+		return plain
+	}
+	return value // not possible: such a path isn't read as a request
 }
 
 type handler func(c *call) error

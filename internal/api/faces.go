@@ -41,6 +41,23 @@ type Queue interface {
 	Accepted(ctx context.Context, m *gateway.Message) error
 }
 
+// Suppressions keeps a do-not-send list for each account. Repeating a write
+// changes nothing. Errors are as Store's.
+type Suppressions interface {
+	// Suppress puts an entry on its account's list, in place of one for the same
+	// recipient and scope. A zero Until means until it is removed. The store may
+	// date it by a clock of its own.
+	Suppress(ctx context.Context, e gateway.Suppressed) error
+	// Unsuppress takes a recipient off an account's list: one scope, or with an
+	// empty one all. It reports whether anything was there.
+	Unsuppress(ctx context.Context, account gateway.AccountID, to gateway.Recipient, scope gateway.SuppressionScope) (bool, error)
+	// Suppressions lists at most limit entries of one account by recipient, the
+	// first of them or those after a cursor, and those whose time is over among
+	// them. The list may be shorter than the limit and still not be the last;
+	// next is empty when it is. A cursor of another's making leads to any place.
+	Suppressions(ctx context.Context, account gateway.AccountID, cursor string, limit int) (list []gateway.Suppressed, next string, err error)
+}
+
 // Directory is the configuration as it is now; it may change between calls.
 // Implementations are safe for concurrent use and answer without I/O.
 type Directory interface {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -314,6 +315,90 @@ func (f *floor) state(id gateway.AccountID) gateway.AccountState {
 	return f.states[id]
 }
 
+// list is the do-not-send lists of all accounts. Its cursors spell out where a
+// page ended.
+type list struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	entries map[gateway.AccountID][]gateway.Suppressed // by recipient and scope
+	asked   []gateway.AccountID
+	faults  map[gateway.AccountID]error // "": of every call
+}
+
+func listed(e *gateway.Suppressed) string { return string(e.Recipient) + " " + string(e.Scope) }
+
+func (l *list) disturbed(ctx context.Context, id gateway.AccountID) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", gateway.ErrUnavailable, err)
+	}
+	return cmp.Or(l.faults[id], l.faults[""])
+}
+
+func (l *list) Suppress(ctx context.Context, e gateway.Suppressed) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.disturbed(ctx, e.Account); err != nil {
+		return err
+	}
+	e.CreatedAt = l.now()
+	l.remove(e.Account, e.Recipient, e.Scope)
+	entries := append(l.entries[e.Account], e)
+	slices.SortFunc(entries, func(a, b gateway.Suppressed) int { return strings.Compare(listed(&a), listed(&b)) })
+	l.entries[e.Account] = entries
+	return nil
+}
+
+func (l *list) Unsuppress(ctx context.Context, id gateway.AccountID, to gateway.Recipient, scope gateway.SuppressionScope) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.disturbed(ctx, id); err != nil {
+		return false, err
+	}
+	return l.remove(id, to, scope), nil
+}
+
+func (l *list) remove(id gateway.AccountID, to gateway.Recipient, scope gateway.SuppressionScope) bool {
+	before := len(l.entries[id])
+	l.entries[id] = slices.DeleteFunc(l.entries[id], func(e gateway.Suppressed) bool {
+		return e.Recipient == to && (scope == "" || e.Scope == scope)
+	})
+	return len(l.entries[id]) < before
+}
+
+func (l *list) Suppressions(ctx context.Context, id gateway.AccountID, cursor string, limit int) (found []gateway.Suppressed, next string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked = append(l.asked, id)
+	if err := l.disturbed(ctx, id); err != nil {
+		return nil, "", err
+	}
+	for _, e := range l.entries[id] {
+		switch {
+		case listed(&e) <= cursor:
+		case len(found) == limit:
+			return found, listed(&found[limit-1]), nil
+		default:
+			found = append(found, e)
+		}
+	}
+	return found, "", nil
+}
+
+// kept is every entry as "account recipient scope", sorted.
+func (l *list) kept() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []string
+	for id, entries := range l.entries {
+		for _, e := range entries {
+			all = append(all, string(id)+" "+listed(&e))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // Keys of the stage, by what they may do.
 const (
 	keyAll     = "sk-all"     // everything, everywhere
@@ -333,6 +418,7 @@ type stage struct {
 	queue     *queue
 	directory *directory
 	floor     *floor
+	list      *list
 	registry  *prometheus.Registry
 	log       *bytes.Buffer
 	ready     error
@@ -348,10 +434,12 @@ func newStage(tb testing.TB, change ...func(*Options)) *stage {
 	}
 	s.at(noon)
 	s.store = newStore(s.clock)
+	s.list = &list{now: s.clock, entries: map[gateway.AccountID][]gateway.Suppressed{}, faults: map[gateway.AccountID]error{}}
 	s.directory.Store(newSetup())
 	s.options = Options{
 		Directory: s.directory, Store: s.store, Recall: s.store, Queue: s.queue, States: s.floor, Operator: s.floor,
-		Checker: plain{}, CheckURL: httpsOnly, Ready: func(context.Context) error { return s.ready },
+		Suppressions: s.list,
+		Checker:      plain{}, CheckURL: httpsOnly, Ready: func(context.Context) error { return s.ready },
 		Logger:     slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Registerer: s.registry, Gatherer: s.registry, Now: s.clock,
 	}

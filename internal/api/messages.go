@@ -56,7 +56,7 @@ func (s *Server) listMessages(c *call) error {
 	}
 	switch {
 	case len(q.Accounts) > 0 && !c.key.Covers(q.Accounts[0]):
-		return &problem{kind: kindForbidden, detail: "The API key doesn't cover this account."}
+		return outsideKey()
 	case len(q.Accounts) > 0:
 	case c.key.All:
 		q.Accounts = s.Directory.Accounts()
@@ -99,29 +99,55 @@ func messageID(c *call) (gateway.MessageID, error) {
 // out, for forms send such.
 func parseQuery(raw string) (gateway.Query, error) {
 	q := gateway.Query{Limit: defaultLimit}
-	values, err := url.ParseQuery(raw)
+	errs, err := readQuery(raw, func(name, value string) string {
+		if value == "" && slices.Contains(queryParameters(), name) {
+			return ""
+		}
+		return setFilter(&q, name, value)
+	})
 	if err != nil {
-		return q, &problem{kind: kindMalformed, detail: "The query can't be read: check its % escapes."}
-	}
-	var errs []gateway.FieldError
-	for name, given := range values {
-		fault := ""
-		switch {
-		case len(given) > 1:
-			fault = "must be given once"
-		case given[0] == "" && slices.Contains(queryParameters(), name):
-		default:
-			fault = setFilter(&q, name, given[0])
-		}
-		if fault != "" {
-			errs = append(errs, gateway.FieldError{Field: shorten(name), Message: fault})
-		}
+		return q, err
 	}
 	if len(errs) > 0 {
 		return q, invalid(errs...)
 	}
 	return q, nil
 }
+
+// readQuery hands the parameters of a query to set, which says what is wrong
+// with one, and names all that are at fault.
+func readQuery(raw string, set func(name, value string) (fault string)) ([]gateway.FieldError, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, &problem{kind: kindMalformed, detail: "The query can't be read: check its % escapes."}
+	}
+	var errs []gateway.FieldError
+	for name, given := range values {
+		fault := "must be given once"
+		if len(given) == 1 {
+			fault = set(name, given[0])
+		}
+		if fault != "" {
+			errs = append(errs, gateway.FieldError{Field: shorten(name), Message: fault})
+		}
+	}
+	return errs, nil
+}
+
+// parseLimit reads the limit of a list, or says what is wrong with it.
+func parseLimit(value string) (n int, fault string) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, fmt.Sprintf("must be 1 to %d", maxLimit)
+	}
+	return n, ""
+}
+
+// What is said of parameters that a list doesn't know.
+const (
+	notACursor    = "must be the next_cursor of an earlier page"
+	notAParameter = "is not a known parameter"
+)
 
 func queryParameters() []string {
 	return []string{"account", "status", "to", "reference", "batch", "since", "cursor", "limit"}
@@ -157,16 +183,13 @@ func setFilter(q *gateway.Query, name, value string) (fault string) {
 		}
 	case "cursor":
 		if q.Cursor = value; len(value) > maxCursor || !printable(value) {
-			return "must be the next_cursor of an earlier page"
+			return notACursor
 		}
 	case "limit":
-		n, err := strconv.Atoi(value)
-		if err != nil || n < 1 || n > maxLimit {
-			return fmt.Sprintf("must be 1 to %d", maxLimit)
-		}
-		q.Limit = n
+		q.Limit, fault = parseLimit(value)
+		return fault
 	default:
-		return "is not a known parameter"
+		return notAParameter
 	}
 	return ""
 }

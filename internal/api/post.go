@@ -255,7 +255,7 @@ func (s *Server) postMessage(c *call) error {
 		return err
 	}
 	if body.Account != "" && !c.key.Covers(body.Account) {
-		return &problem{kind: kindForbidden, detail: "The API key doesn't cover this account."}
+		return outsideKey()
 	}
 	post, replay, err := s.judge(c, body, misread)
 	if err != nil {

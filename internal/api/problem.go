@@ -100,6 +100,11 @@ func invalid(errs ...gateway.FieldError) *problem {
 	return &problem{kind: kindInvalid, detail: detail, errors: errs}
 }
 
+// outsideKey refuses an account that isn't the key's, whether or not it exists.
+func outsideKey() *problem {
+	return &problem{kind: kindForbidden, detail: "The API key doesn't cover this account."}
+}
+
 // problemOf turns any error of a handler into the answer it means.
 func problemOf(err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {

@@ -29,7 +29,9 @@ type Options struct {
 	Queue     Queue
 	States    States
 	Operator  Operator
-	Checker   Checker
+	// Suppressions keeps the do-not-send lists.
+	Suppressions Suppressions
+	Checker      Checker
 	// CheckURL says why a callback URL of sound form may not be called, in words
 	// for the one who wrote it, or nil. It does no I/O.
 	CheckURL func(url string) error
@@ -60,6 +62,7 @@ func (o *Options) validate() error {
 	need(o.Queue != nil, "Queue")
 	need(o.States != nil, "States")
 	need(o.Operator != nil, "Operator")
+	need(o.Suppressions != nil, "Suppressions")
 	need(o.Checker != nil, "Checker")
 	need(o.CheckURL != nil, "CheckURL")
 	need(o.Ready != nil, "Ready")
@@ -69,13 +72,14 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// Server answers the API's requests. It starts no goroutines and needs no
-// closing.
+// Server answers the API's requests. It starts no goroutine that outlives its
+// request, and needs no closing.
 type Server struct {
 	Options
 	metrics *metrics
 	posts   decoder[postBody]
 	pauses  decoder[pauseBody]
+	entries decoder[suppressBody]
 	buffers sync.Pool // of *bytes.Buffer, see buffer
 	handler http.Handler
 }
@@ -92,11 +96,12 @@ func New(o Options) (*Server, error) {
 		o.RequestTimeout = DefaultRequestTimeout
 	}
 	s := &Server{Options: o}
-	var metricsErr, postsErr, pausesErr error
+	var metricsErr, postsErr, pausesErr, entriesErr error
 	s.metrics, metricsErr = newMetrics(o.Registerer)
 	s.posts, postsErr = newDecoder[postBody]()
 	s.pauses, pausesErr = newDecoder[pauseBody]()
-	if err := errors.Join(metricsErr, postsErr, pausesErr); err != nil {
+	s.entries, entriesErr = newDecoder[suppressBody]()
+	if err := errors.Join(metricsErr, postsErr, pausesErr, entriesErr); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	s.handler = s.router()
@@ -125,6 +130,9 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/v1/accounts/:id/pause", scopeOperate, s.pauseAccount},
 		{http.MethodPost, "/v1/accounts/:id/resume", scopeOperate, s.resumeAccount},
 		{http.MethodGet, "/v1/workers", scopeRead, s.listWorkers},
+		{http.MethodGet, "/v1/suppressions", scopeRead, s.listSuppressions},
+		{http.MethodPut, "/v1/suppressions/:recipient", scopeOperate, s.putSuppression},
+		{http.MethodDelete, "/v1/suppressions/:recipient", scopeOperate, s.deleteSuppression},
 		{http.MethodGet, "/healthz", scopeOpen, s.healthz},
 		{http.MethodGet, "/readyz", scopeOpen, s.readyz},
 		{http.MethodGet, "/metrics", scopeRead, s.serveMetrics()},

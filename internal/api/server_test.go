@@ -64,6 +64,9 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 		{http.MethodGet, "/metrics", "", keyRead},
 		{http.MethodPost, "/v1/accounts/shop-eu/pause", "", keyOperate},
 		{http.MethodPost, "/v1/accounts/shop-eu/resume", "", keyOperate},
+		{http.MethodGet, "/v1/suppressions", "", keyRead},
+		{http.MethodPut, "/v1/suppressions/%2B46732001122", "{}", keyOperate},
+		{http.MethodDelete, "/v1/suppressions/%2B46732001122", "", keyOperate},
 	} {
 		a := s.do(tc.method, tc.path, "", tc.body)
 		a.problem(http.StatusUnauthorized, "unauthenticated")
@@ -89,6 +92,7 @@ func TestUnknownRoutesAndMethodsAreProblems(t *testing.T) {
 		"/v1/messages":          "GET, HEAD, POST",
 		"/v1/messages/x/cancel": "POST",
 		"/v1/workers":           "GET, HEAD",
+		"/v1/suppressions":      "GET, HEAD",
 		"/healthz":              "GET, HEAD",
 	} {
 		for _, method := range []string{http.MethodDelete, http.MethodPatch, "BREW"} {
@@ -190,6 +194,10 @@ func TestLogHasOneLineForARequestAndNothingPersonal(t *testing.T) {
 		{http.MethodGet, "/v1/messages?to=%2B46732001122&reference=secret-ref", ""},
 		{http.MethodGet, "/v1/messages/" + string(id), ""},
 		{http.MethodGet, "/46732001122", ""},
+		{http.MethodPut, "/v1/suppressions/%2B46732001122", `{"reason":"secret-reason"}`},
+		{http.MethodPut, "/v1/suppressions/46732001122", `{"secret-field":1}`},
+		{http.MethodGet, "/v1/suppressions?cursor=secret", ""},
+		{http.MethodDelete, "/v1/suppressions/%2B46732001122?scope=secret", ""},
 		{"SECRET", "/v1/messages", ""},
 	} {
 		s.log.Reset()
@@ -280,7 +288,7 @@ func TestNewNamesEveryMissingPart(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, part := range []string{
-		"Directory", "Store", "Queue", "States", "Operator", "Checker", "CheckURL", "Ready", "Logger", "Registerer", "Gatherer",
+		"Directory", "Store", "Queue", "States", "Operator", "Suppressions", "Checker", "CheckURL", "Ready", "Logger", "Registerer", "Gatherer",
 	} {
 		if !strings.Contains(err.Error(), "Options."+part+" is required") {
 			t.Errorf("%s isn't named in %v", part, err)

@@ -225,3 +225,20 @@ type workerBody struct {
 	StartedAt instant             `json:"started_at"`
 	Accounts  []gateway.AccountID `json:"accounts"`
 }
+
+// suppressionBody is an entry of a do-not-send list.
+type suppressionBody struct {
+	Recipient gateway.Recipient        `json:"recipient"`
+	Account   gateway.AccountID        `json:"account"`
+	Scope     gateway.SuppressionScope `json:"scope"`
+	Reason    string                   `json:"reason"`
+	CreatedAt instant                  `json:"created_at"`
+	Until     instant                  `json:"until"` // null: until it is removed
+}
+
+func newSuppressionBody(e *gateway.Suppressed) suppressionBody {
+	return suppressionBody{
+		Recipient: e.Recipient, Account: e.Account, Scope: e.Scope, Reason: e.Reason,
+		CreatedAt: instant(e.CreatedAt), Until: instant(e.Until),
+	}
+}

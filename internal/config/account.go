@@ -25,7 +25,7 @@ type Account struct {
 	OnUnknown   gateway.OnUnknown `yaml:"on_unknown"` // empty: the defaults decide
 
 	CallbackURL string   `yaml:"callback_url"`
-	Media       Media    `yaml:"media"`
+	Media       Media    `yaml:"media"`  // after Load never empty
 	Window      Window   `yaml:"window"` // after Load never empty
 	OptOutWords []string `yaml:"opt_out_words"`
 	Portfolio   string   `yaml:"portfolio"`
@@ -57,11 +57,15 @@ type Account struct {
 	WebhookSecret  Secret   `yaml:"webhook_secret"`
 }
 
-// Media says what is done with the files of messages before they are sent.
-type Media struct {
-	Check  *bool `yaml:"check"`  // look at linked files; nil: yes
-	Upload bool  `yaml:"upload"` // upload them to the provider instead of passing the link on
-}
+// Media says what is done with linked files before a message is sent.
+type Media string
+
+// The three policies.
+const (
+	MediaCheck  Media = "check"  // look at them
+	MediaUpload Media = "upload" // look at them, upload each once, and send it by the provider's id
+	MediaNone   Media = "none"   // neither: the provider gets the link
+)
 
 // Window says what is done with a message that only an open service window
 // lets through, when none is known to be open.
@@ -79,6 +83,9 @@ func (a *Account) complete(dir string) {
 		a.BaseURL = strings.ReplaceAll(keys.baseURL, "{region}", a.Region)
 	}
 	a.BaseURL = strings.TrimRight(a.BaseURL, "/")
+	if a.Media == "" {
+		a.Media = MediaCheck
+	}
 	if a.Window == "" {
 		a.Window = WindowIgnore
 	}
@@ -108,7 +115,8 @@ func (c *Config) GatewayAccount(a Account) gateway.Account {
 		OnUnknown:    onUnknown,
 		UnknownGrace: c.Defaults.UnknownGrace,
 		CallbackURL:  a.CallbackURL,
-		CheckMedia:   or(a.Media.Check, true),
+		CheckMedia:   a.Media != MediaNone,
+		UploadMedia:  a.Media == MediaUpload,
 		NeedsWindow:  a.Window == WindowReject,
 		Paused:       a.Paused,
 		Retention:    gateway.Retention{Content: min(r.Content, r.Record), Record: r.Record, DeadLetter: r.DeadLetter},

@@ -64,7 +64,7 @@ accounts:
 	want.Callbacks.Secrets = []Secret{"whsec_c2VjcmV0"}
 	want.Accounts = []Account{{
 		ID: "shop-eu", Provider: gateway.WhatsAppCloud, Sender: "+15550001111", BaseURL: "https://graph.facebook.com/v23.0",
-		Rate: new(80.0), Window: WindowIgnore,
+		Rate: new(80.0), Media: MediaCheck, Window: WindowIgnore,
 		PhoneNumberID: "1234", AccessToken: "t", AppSecret: "s", VerifyToken: "v",
 	}}
 	if diff := cmp.Diff(want, got, same); diff != "" {
@@ -92,7 +92,7 @@ accounts:
     ttl: 1.5d
     on_unknown: resend
     callback_url: https://internal.example/hooks?from=sluice
-    media: {check: false, upload: true}
+    media: upload
     window: reject
     opt_out_words: [STOP, "avsluta"]
     portfolio: shop
@@ -111,27 +111,27 @@ accounts:
 			ID: "cloud", Provider: gateway.WhatsAppCloud, Sender: "+15550001111", BaseURL: "http://10.1.2.3:8090/v23.0",
 			Rate: new(80.5), Timeout: new(10 * time.Second), MaxInFlight: 40, MaxAttempts: new(3), TTL: new(36 * time.Hour),
 			OnUnknown: gateway.ResendUnknown, CallbackURL: "https://internal.example/hooks?from=sluice",
-			Media: Media{Check: new(false), Upload: true}, Window: WindowReject, OptOutWords: []string{"STOP", "avsluta"},
+			Media: MediaUpload, Window: WindowReject, OptOutWords: []string{"STOP", "avsluta"},
 			Portfolio: "shop", Paused: true,
 			PhoneNumberID: "1234567890123456789", WABAID: "77", AccessToken: "token", AppSecret: "secret", VerifyToken: "verify",
 		},
 		{
-			ID: "v2", Provider: gateway.WhatsAppV2, Sender: "+15550002222", BaseURL: "https://api.whatsapp.com/v2", Window: WindowIgnore,
+			ID: "v2", Provider: gateway.WhatsAppV2, Sender: "+15550002222", BaseURL: "https://api.whatsapp.com/v2", Media: MediaCheck, Window: WindowIgnore,
 			AccessToken: "a", AppSecret: "b", VerifyToken: "c",
 		},
 		{
-			ID: "onprem", Provider: gateway.WhatsAppOnPrem, Sender: "+15550003333", BaseURL: "http://wa.internal:9000", Window: WindowIgnore,
+			ID: "onprem", Provider: gateway.WhatsAppOnPrem, Sender: "+15550003333", BaseURL: "http://wa.internal:9000", Media: MediaCheck, Window: WindowIgnore,
 			Username: "u", Password: "p", Namespace: "n", WAAPIKey: "k",
 			CallbackToken: "t", CallbackAllow: []string{"10.0.0.0/8", "192.0.2.1", "2001:db8::/32"},
 		},
-		{ID: "hosted", Provider: gateway.WhatsAppOnPrem, BaseURL: "https://waba.example", Window: WindowIgnore, APIKey: "k"},
-		{ID: "token", Provider: gateway.WhatsAppOnPrem, BaseURL: "https://token.example", Window: WindowIgnore, Token: "k"},
+		{ID: "hosted", Provider: gateway.WhatsAppOnPrem, BaseURL: "https://waba.example", Media: MediaCheck, Window: WindowIgnore, APIKey: "k"},
+		{ID: "token", Provider: gateway.WhatsAppOnPrem, BaseURL: "https://token.example", Media: MediaCheck, Window: WindowIgnore, Token: "k"},
 		{
-			ID: "bot", Provider: gateway.SinchWhatsApp, BaseURL: "https://us1.whatsapp.api.sinch.com", Window: WindowIgnore,
+			ID: "bot", Provider: gateway.SinchWhatsApp, BaseURL: "https://us1.whatsapp.api.sinch.com", Media: MediaCheck, Window: WindowIgnore,
 			Region: "us1", BotID: "B", Token: "t", CallbackSecret: "s",
 		},
 		{
-			ID: "conv", Provider: gateway.SinchConversation, BaseURL: "https://br.conversation.api.sinch.com", Window: WindowIgnore,
+			ID: "conv", Provider: gateway.SinchConversation, BaseURL: "https://br.conversation.api.sinch.com", Media: MediaCheck, Window: WindowIgnore,
 			Region: "br", ProjectID: "P", AppID: "A", KeyID: "I", KeySecret: "S",
 			AuthURL: "https://auth.example/oauth2/token", WebhookSecret: "W",
 		},
@@ -147,7 +147,7 @@ defaults: {rate: 7, timeout: 9s, max_attempts: 2, ttl: 3h, on_unknown: resend, u
 accounts:
   - {id: silent, provider: whatsapp-cloud, phone_number_id: 1, access_token: t}
   - {id: own, provider: whatsapp-cloud, phone_number_id: 2, access_token: t, sender: "+15550001111", rate: 80, timeout: 1m, max_attempts: 100,
-     ttl: 30d, on_unknown: hold, max_in_flight: 3, paused: true, media: {check: false}, callback_url: "https://hooks.example/"}
+     ttl: 30d, on_unknown: hold, max_in_flight: 3, paused: true, media: none, callback_url: "https://hooks.example/"}
 `)
 	retention := gateway.Retention{Content: 48 * time.Hour, Record: 48 * time.Hour, DeadLetter: 72 * time.Hour}
 	want := []gateway.Account{

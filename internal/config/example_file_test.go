@@ -126,7 +126,7 @@ func TestWhatTheExampleCallsADefaultIsOne(t *testing.T) {
 	if diff := cmp.Diff(plain, got); diff != "" {
 		t.Errorf("account (-default +example):\n%s", diff)
 	}
-	if shown.BaseURL != silent.BaseURL || shown.Window != silent.Window || shown.Media.Upload != silent.Media.Upload {
+	if shown.BaseURL != silent.BaseURL || shown.Window != silent.Window || shown.Media != silent.Media {
 		t.Errorf("account %q %q %v, want %q %q %v", shown.BaseURL, shown.Window, shown.Media, silent.BaseURL, silent.Window, silent.Media)
 	}
 }

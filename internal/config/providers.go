@@ -10,6 +10,7 @@ type providerKeys struct {
 	regions  []string // values of region
 	baseURL  string   // where the file has none; "{region}" stands for the region
 	identity []string // the keys that say who sends, besides the provider
+	uploads  bool     // files can be sent by an id that an upload gave
 }
 
 // keysOf says what a provider's accounts take; false: there is no such
@@ -23,6 +24,7 @@ func keysOf(p gateway.ProviderName) (providerKeys, bool) {
 			optional: []string{"waba_id", "app_secret", "verify_token"},
 			baseURL:  "https://graph.facebook.com/v23.0",
 			identity: []string{"phone_number_id"},
+			uploads:  true,
 		}, true
 	case gateway.WhatsAppV2:
 		return providerKeys{
@@ -39,6 +41,7 @@ func keysOf(p gateway.ProviderName) (providerKeys, bool) {
 				"callback_token", "callback_allow",
 			},
 			identity: []string{"base_url", "sender"},
+			uploads:  true,
 		}, true
 	case gateway.SinchWhatsApp:
 		return providerKeys{

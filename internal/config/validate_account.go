@@ -60,6 +60,9 @@ func (k *checker) account(at string, a *Account) {
 	if a.CallbackURL != "" {
 		k.webURL(at+".callback_url", a.CallbackURL)
 	}
+	if a.Media != MediaCheck && a.Media != MediaUpload && a.Media != MediaNone {
+		k.add(at+".media", "must be check, upload or none")
+	}
 	if a.Window != WindowIgnore && a.Window != WindowReject {
 		k.add(at+".window", "must be ignore or reject")
 	}
@@ -88,6 +91,9 @@ func (k *checker) byProvider(at string, a *Account, identities map[string]string
 		case !set && slices.Contains(keys.required, name):
 			k.add(at+"."+name, "is required by %s", a.Provider)
 		}
+	}
+	if a.Media == MediaUpload && !keys.uploads {
+		k.add(at+".media", "upload is not possible with %s", a.Provider)
 	}
 	if a.Region != "" && keys.regions != nil && !slices.Contains(keys.regions, a.Region) {
 		k.add(at+".region", "must be one of %s", strings.Join(keys.regions, ", "))

@@ -90,8 +90,14 @@ func Run(ctx context.Context, o Options) (err error) {
 	})
 	outer.Go(func() error {
 		defer stopProviders() // calls in flight want their answers
-		g.Go(func() error { defer stop(); return api.Run(running) })
-		g.Go(func() error { defer stop(); return worker.Run(running) })
+		// The API goes after the worker: calls that end now are still reported on.
+		receiving, stopAPI := context.WithCancel(carrying)
+		g.Go(func() error { defer stop(); return api.Run(receiving) })
+		g.Go(func() error {
+			defer stopAPI()
+			defer stop()
+			return worker.Run(running)
+		})
 		g.Go(func() error {
 			select {
 			case <-redis.gone:
@@ -112,7 +118,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	<-running.Done()
 	if ctx.Err() != nil {
-		fmt.Fprintln(o.Out, "\nDraining: calls under way are finished, what waits stays in Redis.")
+		fmt.Fprintln(o.Out, "\nDraining: calls under way are finished, "+redis.kept+".")
 	}
 	return outer.Wait()
 }

@@ -16,16 +16,19 @@ type redis struct {
 	url  string
 	kind string // for the user
 	warn string
+	kept string // what becomes of messages that wait
 	stop func(context.Context) error
 	gone <-chan struct{}             // closed when a private one ended by itself
 	back func(context.Context) error // starts it again
 }
 
+const stays = "what waits stays in Redis"
+
 // openRedis finds a Redis: the one named, else a private redis-server, else an
-// embedded one.
+// embedded one, which may also be asked for.
 func openRedis(ctx context.Context, o Options) (*redis, error) {
-	if o.RedisURL != "" {
-		return &redis{url: o.RedisURL, kind: "yours (SLUICE_REDIS_URL)", stop: func(context.Context) error { return nil }}, nil
+	if o.RedisURL != "" && !o.Embedded {
+		return &redis{url: o.RedisURL, kind: "yours (SLUICE_REDIS_URL)", kept: stays, stop: func(context.Context) error { return nil }}, nil
 	}
 	if _, err := exec.LookPath(localredis.Program); err != nil || o.Embedded {
 		return embedRedis(o.Embedded)
@@ -43,7 +46,7 @@ func embedRedis(wanted bool) (*redis, error) {
 		warn = "No redis-server is installed. " + warn
 	}
 	return &redis{
-		url: e.URL, kind: "embedded, in memory", warn: warn,
+		url: e.URL, kind: "embedded, in memory", warn: warn, kept: "what waits is gone with the memory it was in",
 		stop: func(context.Context) error { e.Close(); return nil },
 	}, nil
 }
@@ -68,7 +71,7 @@ func startRedis(ctx context.Context, dir string) (*redis, error) {
 		return nil, err
 	}
 	return &redis{
-		url: server.URL, kind: "private redis-server at " + server.URL + ", data in " + dir,
+		url: server.URL, kept: stays, kind: "private redis-server at " + server.URL + ", data in " + dir,
 		stop: server.Stop,
 		gone: server.Done(),
 		back: server.Restart,

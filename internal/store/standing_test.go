@@ -130,6 +130,26 @@ func TestOutcomesAndReceiptsSuppress(t *testing.T) {
 	})
 }
 
+func TestAnEntryThatEndsLeavesNothingBehind(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		b.must(b.Suppress(ctx, gateway.Suppressed{Account: shop, Recipient: person, Scope: gateway.SuppressCooldown, Until: time.Now().Add(20 * time.Millisecond)}))
+		b.must(b.Suppress(ctx, gateway.Suppressed{Account: shop, Recipient: person, Scope: gateway.SuppressAll, Until: time.Now().Add(20 * time.Millisecond)}))
+		b.must(b.Suppress(ctx, gateway.Suppressed{Account: shop, Recipient: person, Scope: gateway.SuppressAll})) // for good, after all
+		for {
+			b.keep()
+			list, _, err := b.Suppressions(ctx, shop, "", 10)
+			b.must(err)
+			if len(list) == 1 {
+				if list[0].Scope != gateway.SuppressAll || !list[0].Until.IsZero() {
+					t.Errorf("left: %+v", list[0])
+				}
+				break
+			}
+		}
+	})
+}
+
 func TestOperatorsKeepTheList(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()

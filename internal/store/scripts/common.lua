@@ -15,6 +15,7 @@
 --   nd      stream  notices that were given up
 --   sup     hash    scope and recipient -> suppression
 --   sx      zset    recipient and scope, by name
+--   su      zset    until -> scope and recipient, of those that end
 --   w:<h>   string  when the recipient was last heard, within a service window
 --
 -- Statuses are one letter in records: h scheduled, q queued, s sending,
@@ -139,10 +140,12 @@ local function suppress(to, scope, reason, at, till)
   end
   redis.call('HSET', P .. 'sup', field, int(at) .. ' ' .. int(till) .. ' ' .. reason)
   redis.call('ZADD', P .. 'sx', 0, to .. ' ' .. scope)
+  if till > 0 then redis.call('ZADD', P .. 'su', int(till), field) end
 end
 
 local function unsuppress(to, scope)
   redis.call('ZREM', P .. 'sx', to .. ' ' .. scope)
+  redis.call('ZREM', P .. 'su', scope .. to)
   return redis.call('HDEL', P .. 'sup', scope .. to)
 end
 

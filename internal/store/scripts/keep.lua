@@ -68,6 +68,10 @@ for _, id in ipairs(overdue('park', at)) do
   end
 end
 
+for _, field in ipairs(overdue('su', at)) do
+  unsuppress(string.sub(field, 2), string.sub(field, 1, 1))
+end
+
 -- A line of the outbox that stayed shows an enqueue that failed.
 for _, entry in ipairs(overdue('out', at - stale)) do
   local id, seq = string.match(entry, '^(.*)#(%d+)$')
@@ -92,6 +96,7 @@ end
 head('fly', 1)
 head('timer', 0)
 head('park', 0)
+head('su', 0)
 head('out', stale)
 
 local hold = redis.call('HMGET', P .. 'hold', 'until', 'pause', 'pauset', 'pauseb')
