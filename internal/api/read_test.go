@@ -256,8 +256,8 @@ func TestAccountIsShownInFull(t *testing.T) {
 	a := s.do(http.MethodGet, "/v1/accounts/shop-eu", keyRead, "").wants(http.StatusOK)
 	want := `{"id":"shop-eu","provider":"whatsapp-cloud","rate":80,"effective_rate":40,"paused":false,` +
 		`"hold":{"until":"2026-11-21T12:01:00.123Z","reason":"throttled","scope":"account"},"breaker":"half-open","owner":"w1",` +
-		`"lanes":{"transactional":{"pending":3,"active":2,"parked":1,"scheduled":9,"oldest_pending_seconds":1.5},` +
-		`"bulk":{"pending":76,"active":0,"parked":0,"scheduled":0,"oldest_pending_seconds":0}},` +
+		`"lanes":{"transactional":{"pending":3,"active":2,"parked":1,"scheduled":9,"oldest_pending_seconds":1.5,"paused":false},` +
+		`"bulk":{"pending":76,"active":0,"parked":0,"scheduled":0,"oldest_pending_seconds":0,"paused":false}},` +
 		`"sent_last_minute":7,"drain_eta":"2026-11-21T12:00:02.123Z"}` + "\n"
 	if diff := cmp.Diff(want, a.Body.String()); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
@@ -302,8 +302,14 @@ func TestPauseAndResume(t *testing.T) {
 	if steer("pause", "")["paused"] != true {
 		t.Error("not paused")
 	}
-	if steer("resume", `{"priority":"bulk"}`)["paused"] != false {
+	a := steer("resume", `{"priority":"bulk"}`)
+	if a["paused"] != false {
 		t.Error("still paused as a whole")
+	}
+	for lane, want := range map[string]bool{"transactional": true, "bulk": false} {
+		if got := a["lanes"].(map[string]any)[lane].(map[string]any)["paused"]; got != want {
+			t.Errorf("the %s lane says paused: %v", lane, got)
+		}
 	}
 	if diff := cmp.Diff([]gateway.Priority{gateway.Transactional}, s.floor.state("shop-eu").PausedLanes); diff != "" {
 		t.Errorf("paused lanes (-want +got):\n%s", diff)
@@ -351,4 +357,30 @@ func TestWorkersShowTheKeysAccounts(t *testing.T) {
 	}
 	s.floor.fault = errors.New("defect")
 	s.do(http.MethodGet, "/v1/workers", keyRead, "").problem(http.StatusInternalServerError, "internal")
+}
+
+func TestDrainIsForeseenOnlyIfAllOfItMoves(t *testing.T) {
+	now := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+	lanes := map[gateway.Priority]gateway.LaneState{gateway.Transactional: {Pending: 10}, gateway.Bulk: {Pending: 80, Parked: 10}}
+	for _, c := range []struct {
+		name  string
+		state gateway.AccountState
+		want  time.Duration // zero: none
+	}{
+		{"what waits at the rate", gateway.AccountState{Lanes: lanes, EffectiveRate: 50}, 2 * time.Second},
+		{"nothing waits", gateway.AccountState{EffectiveRate: 50}, 0},
+		{"nothing moves", gateway.AccountState{Lanes: lanes}, 0},
+		{"a lane with messages is paused", gateway.AccountState{Lanes: lanes, EffectiveRate: 50, PausedLanes: []gateway.Priority{gateway.Bulk}}, 0},
+		{"an empty lane is paused", gateway.AccountState{
+			Lanes: map[gateway.Priority]gateway.LaneState{gateway.Transactional: {Pending: 50}}, EffectiveRate: 50, PausedLanes: []gateway.Priority{gateway.Bulk},
+		}, time.Second},
+	} {
+		want := time.Time{}
+		if c.want > 0 {
+			want = now.Add(c.want)
+		}
+		if got := drainETA(&c.state, now); !got.Equal(want) {
+			t.Errorf("%s: %v, want %v", c.name, got, want)
+		}
+	}
 }

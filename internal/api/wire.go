@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"time"
 
 	"sluice/internal/gateway"
@@ -167,6 +168,7 @@ type laneBody struct {
 	Parked               int64   `json:"parked"`
 	Scheduled            int64   `json:"scheduled"`
 	OldestPendingSeconds float64 `json:"oldest_pending_seconds"`
+	Paused               bool    `json:"paused"` // this lane alone
 }
 
 func newAccountBody(a *gateway.Account, s *gateway.AccountState, now time.Time) accountBody {
@@ -174,8 +176,8 @@ func newAccountBody(a *gateway.Account, s *gateway.AccountState, now time.Time) 
 		ID: a.ID, Provider: a.Provider, Rate: a.Rate, EffectiveRate: s.EffectiveRate, Paused: a.Paused || s.Paused,
 		Breaker: s.Breaker, Owner: orNull(s.Owner),
 		Lanes: lanesBody{
-			Transactional: newLaneBody(s.Lanes[gateway.Transactional]),
-			Bulk:          newLaneBody(s.Lanes[gateway.Bulk]),
+			Transactional: newLaneBody(s, gateway.Transactional),
+			Bulk:          newLaneBody(s, gateway.Bulk),
 		},
 		SentLastMinute: s.SentLastMinute,
 		DrainETA:       instant(drainETA(s, now)),
@@ -189,8 +191,10 @@ func newAccountBody(a *gateway.Account, s *gateway.AccountState, now time.Time) 
 	return b
 }
 
-func newLaneBody(l gateway.LaneState) laneBody {
+func newLaneBody(s *gateway.AccountState, p gateway.Priority) laneBody {
+	l := s.Lanes[p]
 	return laneBody{
+		Paused:  slices.Contains(s.PausedLanes, p),
 		Pending: l.Pending, Active: l.Active, Parked: l.Parked, Scheduled: l.Scheduled,
 		OldestPendingSeconds: float64(l.OldestPending.Milliseconds()) / 1000,
 	}
@@ -200,12 +204,16 @@ func newLaneBody(l gateway.LaneState) laneBody {
 const maxDrain = 10 * 365 * 24 * time.Hour
 
 // drainETA is when everything that waits now would be sent at the present
-// rate; zero if nothing waits or nothing moves. Scheduled messages don't wait
+// rate; zero if nothing waits, or if not all of it moves. Scheduled messages don't wait
 // for the rate and don't count.
 func drainETA(s *gateway.AccountState, now time.Time) time.Time {
 	waiting := int64(0)
-	for _, lane := range s.Lanes {
-		waiting += lane.Pending + lane.Parked
+	for p, lane := range s.Lanes {
+		n := lane.Pending + lane.Parked
+		if n > 0 && slices.Contains(s.PausedLanes, p) {
+			return time.Time{}
+		}
+		waiting += n
 	}
 	if waiting == 0 || s.EffectiveRate <= 0 {
 		return time.Time{}
