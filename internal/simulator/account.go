@@ -24,9 +24,16 @@ type account struct {
 	lookups  window // capability requests within their rate
 	pairs    map[string]time.Duration
 	sweepAt  int // pairs, when those that owe nothing are forgotten
+	others   bucket
+	wrote    map[string]time.Time // who wrote to the account, and when last
+	consents map[string]bool      // who has opted in
+	resolved map[string]bool      // who was looked up
 }
 
 func newAccount(a Account, d dialect, index int, started time.Time) *account {
+	if a.Dialect == WhatsAppOnPrem {
+		a.CallbackURL = withToken(a.CallbackURL, a.CallbackToken)
+	}
 	acc := &account{Account: a, dialect: d, index: index, digits: strings.TrimPrefix(a.Number, "+"), started: started}
 	acc.reset()
 	return acc
@@ -39,6 +46,8 @@ func (a *account) reset() {
 	a.refused = make(map[reason]int64)
 	a.arrivals, a.granted, a.lookups = window{}, window{}, window{}
 	a.pairs, a.sweepAt = make(map[string]time.Duration), pairsKept
+	a.others = bucket{}
+	a.wrote, a.consents, a.resolved = make(map[string]time.Time), make(map[string]bool), make(map[string]bool)
 }
 
 // arrive stamps a request that has been read and says whether it is beyond the
@@ -72,6 +81,77 @@ func (a *account) lookUp(now func() time.Time, rate int) bool {
 	return true
 }
 
+// spend says whether one more request of another kind is within every and
+// burst. Accounts without a rate have no such limit either.
+func (a *account) spend(now func() time.Time, every time.Duration, burst int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.Rate <= 0 || a.others.take(now().Sub(a.started), every, burst)
+}
+
+// windowLength is how long somebody who wrote can be answered freely.
+const windowLength = 24 * time.Hour
+
+// peopleKept bounds what is remembered of people.
+const peopleKept = 100_000
+
+// hear notes that somebody wrote to the account.
+func (a *account) hear(from string, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.wrote) >= peopleKept {
+		clear(a.wrote)
+	}
+	a.wrote[from] = at
+}
+
+func (a *account) windowOpen(to string, at time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	wrote, ok := a.wrote[to]
+	return ok && at.Sub(wrote) < windowLength
+}
+
+// optedIn is whether somebody opted in, or wrote within the day.
+func (a *account) optedIn(to string, at time.Time) bool {
+	if a.windowOpen(to, at) {
+		return true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.consents[to]
+}
+
+func (a *account) setOptIn(numbers []string, in bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, n := range numbers {
+		if !in {
+			delete(a.consents, n)
+		} else if len(a.consents) < peopleKept {
+			a.consents[n] = true
+		}
+	}
+}
+
+// resolve notes that a number was looked up, and says whether it was before.
+func (a *account) resolve(number string) (before bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before = a.resolved[number]
+	if len(a.resolved) >= peopleKept {
+		clear(a.resolved)
+	}
+	a.resolved[number] = true
+	return before
+}
+
+func (a *account) isResolved(number string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.resolved[number]
+}
+
 func (a *account) refuse(r reason) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -103,8 +183,6 @@ func (a *account) stats() AccountStats {
 const pairsKept = 100_000
 
 // takePair charges one message to the recipient, or says that it is too much.
-// It is the generic cell rate algorithm: pairs holds when each would be free of
-// debt.
 func (a *account) takePair(recipient string, at time.Time) bool {
 	if a.PairEvery <= 0 {
 		return true
@@ -112,15 +190,30 @@ func (a *account) takePair(recipient string, at time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := at.Sub(a.started)
-	free := max(a.pairs[recipient], now)
-	if free-now > time.Duration(max(a.PairBurst, 1)-1)*a.PairEvery {
+	pair := bucket{a.pairs[recipient]}
+	if !pair.take(now, a.PairEvery, a.PairBurst) {
 		return false
 	}
 	if len(a.pairs) >= a.sweepAt {
 		maps.DeleteFunc(a.pairs, func(_ string, free time.Duration) bool { return free <= now })
 		a.sweepAt = max(pairsKept, 2*len(a.pairs)) // seldom, when all of them owe
 	}
-	a.pairs[recipient] = free + a.PairEvery
+	a.pairs[recipient] = pair.free
+	return true
+}
+
+// bucket is the generic cell rate algorithm. It holds when it would be free of
+// debt.
+type bucket struct{ free time.Duration }
+
+// take charges one event, or says that it is too much: there may be one every
+// so often, burst at one time.
+func (b *bucket) take(now, every time.Duration, burst int) bool {
+	free := max(b.free, now)
+	if free-now > time.Duration(max(burst, 1)-1)*every {
+		return false
+	}
+	b.free = free + every
 	return true
 }
 

@@ -14,14 +14,14 @@ type behaviour struct {
 	garbled string        // the answer's body, with endGarbled
 
 	events   []event // nil: the dialect's course
-	silent   bool    // no callbacks
+	silent   bool    // nothing is called back; who asks is told
 	doubled  bool
 	reversed bool
 	early    bool          // callbacks before the answer
 	late     time.Duration // callbacks later by this
 
 	held    bool // Cloud: the answer says held for quality assessment
-	otherID bool // Cloud: wa_id isn't the number written
+	otherID bool // the recipient's id isn't the number written
 	element bool // Sinch v1: the answer's element says failure
 }
 
@@ -103,9 +103,6 @@ func (d *Delays) of(s state) time.Duration {
 // steps plans the callbacks of one message. Unwanted statuses are left out, and
 // none happens before the one it follows.
 func (b *behaviour) steps(events []event, delays *Delays) []step {
-	if b.silent {
-		return nil
-	}
 	if b.events != nil {
 		events = b.events
 	}

@@ -359,7 +359,8 @@ var (
 var foreignFiles = []string{"gif", "bmp", "mov", "avi", "mkv", "webm", "wav", "flac", "zip", "exe", "html"}
 
 // wrongFile says why a link can't be a file of the kind, judged by its ending,
-// or "". Links are never fetched; one without a known ending passes.
+// or "". Links are never fetched; one without a known ending passes, and so
+// does one of a kind the table doesn't have.
 func wrongFile(table mediaTable, kind, link string) string {
 	u, err := url.Parse(link)
 	if err != nil {
@@ -374,7 +375,7 @@ func wrongFile(table mediaTable, kind, link string) string {
 		}
 		return false
 	})
-	if !known || slices.Contains(table[kind], ending) {
+	if endings, judged := table[kind]; !known || !judged || slices.Contains(endings, ending) {
 		return ""
 	}
 	return fmt.Sprintf("a .%s file is not supported as %s", ending, kind)

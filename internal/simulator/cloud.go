@@ -16,28 +16,31 @@ const cloudVersion = "v23.0"
 // Error codes of the Cloud API that are used by name (Cloud API reference,
 // error codes).
 const (
-	codeAppCalls       = 4
-	codePermission     = 10
-	codeParameter      = 100
-	codeTokenRequired  = 104
-	codeToken          = 190
-	codeBusinessCalls  = 80007
-	codeRate           = 130429
-	codeSomethingWrong = 131000
-	codeMissing        = 131008
-	codeInvalid        = 131009
-	codeUnavailable    = 131016
-	codeOwnNumber      = 131021
-	codeUndeliverable  = 131026
-	codeWindow         = 131047
-	codeSpam           = 131048
-	codeEcosystem      = 131049
-	codeStopped        = 131050
-	codeMessageType    = 131051
-	codeMediaUpload    = 131053
-	codePair           = 131056
-	codeNoTemplate     = 132001
-	codeTemplatePaused = 132015
+	codeAppCalls         = 4
+	codePermission       = 10
+	codeParameter        = 100
+	codeTokenRequired    = 104
+	codeToken            = 190
+	codeBusinessCalls    = 80007
+	codeRate             = 130429
+	codeSomethingWrong   = 131000
+	codeMissing          = 131008
+	codeInvalid          = 131009
+	codeUnavailable      = 131016
+	codeOwnNumber        = 131021
+	codeUndeliverable    = 131026
+	codeWindow           = 131047
+	codeSpam             = 131048
+	codeEcosystem        = 131049
+	codeStopped          = 131050
+	codeMessageType      = 131051
+	codeMediaUpload      = 131053
+	codePair             = 131056
+	codeTemplateCount    = 132000
+	codeNoTemplate       = 132001
+	codeTemplateFormat   = 132012
+	codeTemplatePaused   = 132015
+	codeTemplateDisabled = 132016
 )
 
 // cloudErrors is how the Cloud API's codes look: HTTP status by the newer
@@ -46,51 +49,51 @@ var cloudErrors = map[int]struct {
 	status int
 	title  string
 }{
-	0:                  {401, "AuthException"},
-	1:                  {400, "API Unknown"},
-	2:                  {503, "API Service"},
-	3:                  {403, "API Method"},
-	codeAppCalls:       {0, "API Too Many Calls"},
-	codePermission:     {403, "Permission Denied"},
-	33:                 {400, "Parameter value is not valid"},
-	codeParameter:      {400, "Invalid parameter"},
-	codeTokenRequired:  {401, "An access token is required to request this resource."},
-	codeToken:          {401, "Access token has expired"},
-	368:                {403, "Temporarily blocked for policies violations"},
-	613:                {0, "Calls to this API have exceeded the rate limit"},
-	803:                {404, "Some of the aliases you requested do not exist"},
-	codeBusinessCalls:  {0, "Rate limit issues"},
-	codeRate:           {0, "Rate limit hit"},
-	130472:             {400, "User's number is part of an experiment"},
-	130497:             {403, "Business account is restricted from messaging users in this country"},
-	codeSomethingWrong: {500, "Something went wrong"},
-	131005:             {403, "Access denied"},
-	codeMissing:        {400, "Required parameter is missing"},
-	codeInvalid:        {400, "Parameter value is not valid"},
-	codeUnavailable:    {503, "Service unavailable"},
-	codeOwnNumber:      {400, "Recipient cannot be sender"},
-	codeUndeliverable:  {400, "Message undeliverable"},
-	131030:             {400, "Recipient phone number not in allowed list"},
-	131031:             {403, "Account has been locked"},
-	131042:             {402, "Business eligibility payment issue"},
-	131045:             {500, "Incorrect certificate"},
-	codeWindow:         {400, "Re-engagement message"},
-	codeSpam:           {0, "Spam rate limit hit"},
-	codeEcosystem:      {400, "This message was not delivered to maintain healthy ecosystem engagement"},
-	codeStopped:        {400, "User stopped marketing messages"},
-	codeMessageType:    {400, "Unsupported message type"},
-	codeMediaUpload:    {400, "Media upload error"},
-	codePair:           {0, "(Business Account, Consumer Account) pair rate limit hit"},
-	131057:             {503, "Account in maintenance mode"},
-	131064:             {0, "Template classification limit"},
-	132000:             {400, "Template param count mismatch"},
-	codeNoTemplate:     {404, "Template does not exist"},
-	132005:             {400, "Template hydrated text too long"},
-	132007:             {400, "Template format character policy violated"},
-	132012:             {400, "Template parameter format mismatch"},
-	codeTemplatePaused: {400, "Template is paused"},
-	132016:             {400, "Template is disabled"},
-	133010:             {400, "Phone number not registered"},
+	0:                    {401, "AuthException"},
+	1:                    {400, "API Unknown"},
+	2:                    {503, "API Service"},
+	3:                    {403, "API Method"},
+	codeAppCalls:         {0, "API Too Many Calls"},
+	codePermission:       {403, "Permission Denied"},
+	33:                   {400, "Parameter value is not valid"},
+	codeParameter:        {400, "Invalid parameter"},
+	codeTokenRequired:    {401, "An access token is required to request this resource."},
+	codeToken:            {401, "Access token has expired"},
+	368:                  {403, "Temporarily blocked for policies violations"},
+	613:                  {0, "Calls to this API have exceeded the rate limit"},
+	803:                  {404, "Some of the aliases you requested do not exist"},
+	codeBusinessCalls:    {0, "Rate limit issues"},
+	codeRate:             {0, "Rate limit hit"},
+	130472:               {400, "User's number is part of an experiment"},
+	130497:               {403, "Business account is restricted from messaging users in this country"},
+	codeSomethingWrong:   {500, "Something went wrong"},
+	131005:               {403, "Access denied"},
+	codeMissing:          {400, "Required parameter is missing"},
+	codeInvalid:          {400, "Parameter value is not valid"},
+	codeUnavailable:      {503, "Service unavailable"},
+	codeOwnNumber:        {400, "Recipient cannot be sender"},
+	codeUndeliverable:    {400, "Message undeliverable"},
+	131030:               {400, "Recipient phone number not in allowed list"},
+	131031:               {403, "Account has been locked"},
+	131042:               {402, "Business eligibility payment issue"},
+	131045:               {500, "Incorrect certificate"},
+	codeWindow:           {400, "Re-engagement message"},
+	codeSpam:             {0, "Spam rate limit hit"},
+	codeEcosystem:        {400, "This message was not delivered to maintain healthy ecosystem engagement"},
+	codeStopped:          {400, "User stopped marketing messages"},
+	codeMessageType:      {400, "Unsupported message type"},
+	codeMediaUpload:      {400, "Media upload error"},
+	codePair:             {0, "(Business Account, Consumer Account) pair rate limit hit"},
+	131057:               {503, "Account in maintenance mode"},
+	131064:               {0, "Template classification limit"},
+	codeTemplateCount:    {400, "Template param count mismatch"},
+	codeNoTemplate:       {404, "Template does not exist"},
+	132005:               {400, "Template hydrated text too long"},
+	132007:               {400, "Template format character policy violated"},
+	codeTemplateFormat:   {400, "Template parameter format mismatch"},
+	codeTemplatePaused:   {400, "Template is paused"},
+	codeTemplateDisabled: {400, "Template is disabled"},
+	133010:               {400, "Phone number not registered"},
 }
 
 // cloud speaks Meta's WhatsApp Cloud API.
@@ -101,15 +104,20 @@ func newCloud(s *Simulator) *cloud { return &cloud{s: s} }
 func (c *cloud) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /"+cloudVersion+"/{phone_number_id}/messages", func(w http.ResponseWriter, r *http.Request) {
 		if a := c.authorize(w, r); a != nil {
-			c.s.send(w, r, a)
+			c.s.send(w, r, a, c.parse)
 		}
 	})
 	mux.HandleFunc("GET /"+cloudVersion+"/{phone_number_id}", func(w http.ResponseWriter, r *http.Request) {
-		if a := c.authorize(w, r); a != nil {
+		if c.isFile(r) {
+			c.resolveFile(w, r)
+		} else if a := c.authorize(w, r); a != nil {
 			c.health(a, r.URL.Query().Get("fields")).write(w)
 		}
 	})
+	c.mediaRoutes(mux)
 }
+
+func (c *cloud) keys(a *Account) []string { return []string{a.SenderID} }
 
 // authorize finds the account of the path, or answers as Graph does: the token
 // is looked at before the object.

@@ -101,6 +101,8 @@ type (
 
 const cloudErrorsPage = "/documentation/business-messaging/whatsapp/support/error-codes"
 
+func (c *cloud) batches() bool { return true }
+
 func (c *cloud) statuses(a *account, reports []report) []byte {
 	messages := cloudChange{Field: "messages", Value: c.value(a)}
 	var changes []cloudChange
@@ -144,9 +146,10 @@ func (c *cloud) status(r *report) cloudStatus {
 			}
 		}
 	case stateFailed:
-		title := orText(cloudErrors[r.code].title, "Simulated error")
+		code := orDefault(r.code, codeSomethingWrong)
+		title := orText(cloudErrors[code].title, "Simulated error")
 		st.Errors = []cloudStatusError{{
-			Code: r.code, Title: title, Message: title,
+			Code: code, Title: title, Message: title,
 			ErrorData: cloudErrorData{Details: orText(r.detail, title)}, Href: cloudErrorsPage,
 		}}
 	case stateDispatched, stateDeleted, stateNoCapability, stateNoOptIn, stateStopMarketing:
@@ -222,7 +225,7 @@ func metaJSON(v any) []byte {
 	return out
 }
 
-func (c *cloud) sign(a *account, body []byte, h http.Header) {
+func (c *cloud) sign(a *account, _ string, body []byte, h http.Header) {
 	if a.Secret == "" {
 		return
 	}

@@ -21,15 +21,48 @@ func (c *cloud) parse(a *account, body []byte) (*message, *refusal) {
 	if check.first != nil {
 		return nil, p.refusal(check.first)
 	}
+	if id := c.s.missingFile(a, m.files); id != "" {
+		return nil, &refusal{reason: reasonInvalid, code: codeInvalid, detail: "there is no file with the media id " + id}
+	}
+	if code, detail := cloudFit(a.fit(m.template)); code != 0 {
+		return nil, &refusal{reason: reasonInvalid, code: code, detail: detail}
+	}
 	return m, nil
+}
+
+// cloudFit is the error that tells how a template was misused, zero if it
+// wasn't.
+func cloudFit(f templateFit) (code int, detail string) {
+	switch f {
+	case templateFits:
+		return 0, ""
+	case templateUnknown:
+		return codeNoTemplate, "the template does not exist"
+	case templateNoLanguage:
+		return codeNoTemplate, "the template does not exist in the language"
+	case templatePending:
+		return codeNoTemplate, "the template is not approved"
+	case templatePaused:
+		return codeTemplatePaused, "the template is paused"
+	case templateDisabled:
+		return codeTemplateDisabled, "the template is disabled"
+	case templateMiscounted:
+		return codeTemplateCount, "the number of parameters is not the one expected"
+	case templateMismatched:
+		return codeTemplateFormat, "a parameter is not of the kind expected"
+	}
+	return codeNoTemplate, ""
 }
 
 // cloudParser reads one request. Of what is wrong with it only the first thing
 // counts; code is the error code if the kind of violation doesn't say it.
 type cloudParser struct {
 	o        *object
+	table    mediaTable // nil: cloudFiles
 	code     int
 	badMedia string
+	files    []string // ids
+	template *templateUse
 }
 
 // fail refuses with a certain code.
@@ -89,7 +122,10 @@ func (p *cloudParser) message(a *account) *message {
 	}
 	p.content(kind)
 	o.done()
-	m.badMedia = p.badMedia
+	m.files, m.template = p.files, p.template
+	if p.badMedia != "" {
+		m.doom = &event{state: stateFailed, code: codeMediaUpload, detail: p.badMedia}
+	}
 	return m
 }
 
@@ -144,7 +180,7 @@ func (p *cloudParser) content(kind string) {
 	case "interactive":
 		p.interactive(o)
 	case "template":
-		p.template(o)
+		p.templateMessage(o)
 	default:
 		p.media(o, kind)
 		if kind == "image" || kind == "video" || kind == "document" {
@@ -166,10 +202,17 @@ func (p *cloudParser) media(o *object, kind string) {
 	case id != "" && link != "":
 		p.fail(codeInvalid, o.path, "must have id or link, not both")
 	}
+	if id != "" {
+		p.files = append(p.files, id)
+	}
 	if kind == "document" {
 		o.text("filename", 0, 240)
 	}
-	if bad := wrongFile(cloudFiles, kind, link); bad != "" && p.badMedia == "" {
+	table := p.table
+	if table == nil {
+		table = cloudFiles
+	}
+	if bad := wrongFile(table, kind, link); bad != "" && p.badMedia == "" {
 		p.badMedia = bad
 	}
 }
@@ -309,12 +352,15 @@ var (
 	cloudCoupon       = regexp.MustCompile(`^[A-Za-z0-9]*$`)
 )
 
-func (p *cloudParser) template(o *object) {
-	if name := o.text("name", 1, 512); name != "" && !cloudTemplateName.MatchString(name) {
+func (p *cloudParser) templateMessage(o *object) {
+	use := &templateUse{name: o.text("name", 1, 512), buttons: make(map[int]string)}
+	p.template = use
+	if use.name != "" && !cloudTemplateName.MatchString(use.name) {
 		p.fail(codeInvalid, o.field("name"), "must hold only a-z, 0-9 and _")
 	}
 	if language := o.object("language", true); language != nil {
-		if code := language.text("code", 1, 20); code != "" && !cloudLocale.MatchString(code) {
+		use.language = language.text("code", 1, 20)
+		if use.language != "" && !cloudLocale.MatchString(use.language) {
 			p.fail(codeNoTemplate, language.field("code"), "names no translation of the template")
 		}
 		language.one("policy", "deterministic", "")
@@ -324,9 +370,9 @@ func (p *cloudParser) template(o *object) {
 	o.objects("components", 0, 12, func(component *object) {
 		switch kind := component.one("type", "header", "body", "button"); kind {
 		case "header":
-			p.parameters(component, 1, "text", "image", "video", "document", "location")
+			use.header = append(use.header, p.parameters(component, 1, "text", "image", "video", "document", "location")...)
 		case "body":
-			p.parameters(component, unlimited, "text", "currency", "date_time")
+			use.body += len(p.parameters(component, unlimited, "text", "currency", "date_time"))
 		case "button":
 			buttons++
 			p.templateButton(component)
@@ -338,8 +384,10 @@ func (p *cloudParser) template(o *object) {
 }
 
 func (p *cloudParser) templateButton(b *object) {
-	p.buttonIndex(b)
-	switch kind := strings.ToLower(b.text("sub_type", 1, 40)); kind {
+	i := p.buttonIndex(b)
+	kind := strings.ToLower(b.text("sub_type", 1, 40))
+	p.template.buttons[i] = kind
+	switch kind {
 	case "quick_reply":
 		p.parameters(b, 1, "payload")
 	case "url":
@@ -356,11 +404,11 @@ func (p *cloudParser) templateButton(b *object) {
 }
 
 // buttonIndex reads 0 to 9, as a number or as a string.
-func (p *cloudParser) buttonIndex(b *object) {
+func (p *cloudParser) buttonIndex(b *object) int {
 	v, ok := b.take("index")
 	if !ok {
 		b.c.missing(b.field("index"))
-		return
+		return 0
 	}
 	n, isNumber := v.(float64)
 	if s, isString := v.(string); isString {
@@ -369,16 +417,20 @@ func (p *cloudParser) buttonIndex(b *object) {
 	}
 	if !isNumber || n != float64(int(n)) || n < 0 || n > 9 {
 		p.fail(codeInvalid, b.field("index"), "must be 0 to 9")
+		return 0
 	}
+	return int(n)
 }
 
-func (p *cloudParser) parameters(component *object, high int, kinds ...string) {
+// parameters reads what is put into a component, and says of which kinds it is.
+func (p *cloudParser) parameters(component *object, high int, kinds ...string) (found []string) {
 	named := 0
 	count := component.objects("parameters", 0, high, func(param *object) {
 		if param.text("parameter_name", 0, 512) != "" {
 			named++
 		}
 		kind := param.one("type", kinds...)
+		found = append(found, kind)
 		switch kind {
 		case "text":
 			param.text("text", 1, 4096)
@@ -413,6 +465,7 @@ func (p *cloudParser) parameters(component *object, high int, kinds ...string) {
 		}
 	})
 	if named > 0 && named < count {
-		p.fail(132012, component.field("parameters"), "must be all named or all positional")
+		p.fail(codeTemplateFormat, component.field("parameters"), "must be all named or all positional")
 	}
+	return found
 }

@@ -100,7 +100,7 @@ func TestCloudTakesWhatTheReferenceShows(t *testing.T) {
 		"4096 characters":       cloudBody(`"type":"text","text":{"body":"` + strings.Repeat("ë", 4096) + `"}`),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, Options{}, &gateway{})
+			s := start(t, Options{AnyFile: true}, &gateway{})
 			if got := sendCloud(t, s, body); got.status != http.StatusOK {
 				t.Errorf("status %d: %s", got.status, got.body)
 			}

@@ -107,6 +107,16 @@ func (s *Simulator) controlRoutes(mux *http.ServeMux) {
 		return http.StatusNoContent, nil, nil
 	})
 	handle("POST /_sim/inbound", s.postInbound)
+	handle("POST /_sim/provisioning", func(r *http.Request) (int, any, error) {
+		var c ProvisioningChange
+		if err := readControl(r, &c); err != nil {
+			return http.StatusBadRequest, nil, err
+		}
+		if err := s.provisioning.change(&c); err != nil {
+			return http.StatusNotFound, nil, err
+		}
+		return http.StatusNoContent, nil, nil
+	})
 	handle("POST /_sim/challenge", s.postChallenge)
 	mux.HandleFunc("GET /_sim/media/{name}", s.showMedia)
 }
@@ -155,8 +165,19 @@ func (s *Simulator) stats() Stats {
 	return st
 }
 
-// reset forgets what happened: messages, statistics, faults and the callbacks
-// still to be made.
+// expireTokens makes the tokens that were issued to the account stale, or those
+// of everyone.
+func (s *Simulator) expireTokens(id string) {
+	for _, a := range s.accounts {
+		if e, ok := a.dialect.(expirer); ok && (id == "" || id == a.ID) {
+			e.expire(a)
+		}
+	}
+}
+
+// reset forgets what happened: messages, statistics, faults, uploads, what was
+// provisioned and the callbacks still to be made. Passwords and tokens stay, so
+// that nobody is logged out.
 func (s *Simulator) reset() {
 	s.courier.clear()
 	s.courier.resetStats()
@@ -170,6 +191,8 @@ func (s *Simulator) reset() {
 	for _, a := range s.accounts {
 		a.reset()
 	}
+	s.uploads.reset()
+	s.provisioning.reset()
 	s.unauthorized.Store(0)
 }
 
@@ -183,6 +206,10 @@ func (s *Simulator) addFault(r *http.Request) (int, any, error) {
 	}
 	if f.Account != "" && s.byID[f.Account] == nil {
 		return http.StatusNotFound, nil, errNoAccount
+	}
+	if f.Fault == FaultExpireTokens {
+		s.expireTokens(f.Account)
+		return http.StatusCreated, f, nil
 	}
 	if !s.faults.add(f) {
 		return http.StatusConflict, nil, fmt.Errorf("%d faults are in force, and there can't be more", faultsKept)
@@ -211,6 +238,7 @@ func (s *Simulator) postInbound(r *http.Request) (int, any, error) {
 		return http.StatusConflict, nil, errNoCallback
 	}
 	now := s.opts.Now()
+	a.hear(in.From, now)
 	id := in.ID
 	if id == "" {
 		id = a.dialect.newID(in.From, now)

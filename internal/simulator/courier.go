@@ -199,7 +199,8 @@ func (c *courier) next(now time.Time) (batch []*job, wait time.Duration) {
 		if wait = j.due.Sub(now); wait > 0 {
 			break
 		}
-		if len(batch) > 0 && (j.account != batch[0].account || j.url != batch[0].url || j.raw != nil || batch[0].raw != nil) {
+		if len(batch) > 0 && (j.account != batch[0].account || j.url != batch[0].url || j.raw != nil || batch[0].raw != nil ||
+			!j.account.dialect.batches()) {
 			break
 		}
 		heap.Pop(&c.jobs)
@@ -234,7 +235,11 @@ func (c *courier) settle(j *job, v verdict) {
 	j.tries++
 	if v == callbackAgain && j.tries < c.opts.Tries {
 		c.retried.Add(1)
-		j.due = time.Now().Add(c.opts.RetryFirst << min(j.tries-1, 12))
+		wait := c.opts.RetryFirst << min(j.tries-1, 12)
+		if w, ok := j.account.dialect.(waiter); ok {
+			wait = w.wait(c.opts.RetryFirst, j.tries)
+		}
+		j.due = time.Now().Add(wait)
 		c.again(j)
 		return
 	}
@@ -272,7 +277,7 @@ func (c *courier) post(a *account, url string, body []byte) int {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "sluice-simulator")
-	a.dialect.sign(a, body, req.Header)
+	a.dialect.sign(a, url, body, req.Header)
 	res, err := c.client.Do(req)
 	if err != nil {
 		return 0

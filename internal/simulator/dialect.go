@@ -11,8 +11,9 @@ type dialect interface {
 	// routes mounts the provider's endpoints.
 	routes(mux *http.ServeMux)
 
-	// parse reads a send request as strictly as the provider would.
-	parse(a *account, body []byte) (*message, *refusal)
+	// keys is how requests tell the account they are for, by path or by
+	// credentials. No two accounts of a dialect share one.
+	keys(a *Account) []string
 	// newID makes a provider message id for a message to the recipient.
 	newID(recipient string, at time.Time) string
 	// accept answers that the message was taken, refuse that it was not. With
@@ -25,21 +26,38 @@ type dialect interface {
 	// course is what becomes of a message of the kind if nothing goes wrong.
 	course(kind string) []event
 
+	// batches is whether one callback holds several reports.
+	batches() bool
 	// statuses renders reports of one account as the body of one callback.
 	statuses(a *account, reports []report) []byte
 	// inbound renders a message somebody wrote to the account.
 	inbound(a *account, in Inbound, id string, at time.Time) []byte
-	// sign adds the headers that prove where a callback comes from.
-	sign(a *account, body []byte, h http.Header)
+	// sign adds the headers that prove where a callback to the URL comes from.
+	sign(a *account, target string, body []byte, h http.Header)
 	// judge decides about a callback by the HTTP status of its answer; zero
 	// means there was none.
 	judge(status int) verdict
 }
 
+// parser reads a send request as strictly as the provider would.
+type parser func(a *account, body []byte) (*message, *refusal)
+
 // rememberer is a dialect that can be asked what became of a message.
 type rememberer interface {
 	remember(a *account, r receipt, accepted time.Time, steps []step)
 	forget()
+}
+
+// expirer is a dialect that issues tokens.
+type expirer interface {
+	// expire makes those of the account stale.
+	expire(a *account)
+}
+
+// waiter is a dialect whose callbacks aren't tried again after times that
+// double.
+type waiter interface {
+	wait(first time.Duration, tries int) time.Duration
 }
 
 // challenger is a dialect that verifies a callback URL before it uses it.
@@ -61,7 +79,12 @@ type message struct {
 	inputs      []string // the recipients as they were written
 	correlation string   // what the caller can recognise the message by later
 	callback    string   // where this request's statuses go, instead of the account's URL
-	badMedia    string   // a file of the wrong type, to be reported later
+	doom        *event   // what its content leads to later; nil: nothing out of the ordinary
+	template    *templateUse
+	files       []string // ids of uploaded files
+	reference   string   // what callbacks repeat besides correlation
+	content     []byte   // what callbacks repeat of the message itself
+	at          time.Time
 }
 
 // taken is one recipient's message that was accepted.
@@ -85,6 +108,8 @@ type receipt struct {
 	recipient   string // digits
 	kind        string
 	correlation string
+	reference   string
+	content     []byte
 }
 
 // verdict is what becomes of a callback.
@@ -111,10 +136,12 @@ const (
 	stateStopMarketing // not of the message: its reader wants no more marketing
 )
 
-// event is a state with its reason, if it is a bad one.
+// event is a state with its reason, if it is a bad one. Zero members are the
+// dialect's choice.
 type event struct {
 	state  state
 	code   int
+	reason string // Conversation: the reason's code, of which code is the channel's
 	detail string
 }
 

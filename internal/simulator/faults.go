@@ -34,6 +34,7 @@ const (
 	FaultCallbacksEarly    FaultName = "callbacks_early"
 	FaultCallbacksNone     FaultName = "callbacks_none"
 	FaultCallbacksFailed   FaultName = "callbacks_failed"
+	FaultExpireTokens      FaultName = "expire_tokens"
 )
 
 const defaultLate = 5 * time.Second
@@ -51,7 +52,8 @@ type Fault struct {
 	RetryAfterS int64     `json:"retry_after_s,omitempty"`
 	Status      int       `json:"status,omitempty"` // HTTP status; zero: what the provider would say
 	Code        int       `json:"code,omitempty"`
-	Body        string    `json:"body,omitempty"` // instead of the provider's envelope
+	Reason      string    `json:"reason,omitempty"` // Conversation: the reason's code in a failed report
+	Body        string    `json:"body,omitempty"`   // instead of the provider's envelope
 }
 
 // behaviour is the fault in the pipeline's terms; false if its name is unknown.
@@ -105,7 +107,9 @@ func (f *Fault) behaviour() (behaviour, bool) {
 	case FaultCallbacksNone:
 		return behaviour{silent: true}, true
 	case FaultCallbacksFailed:
-		return behaviour{events: []event{{state: stateFailed, code: cmp.Or(f.Code, codeSomethingWrong)}}}, true
+		return behaviour{events: []event{{state: stateFailed, code: f.Code, reason: f.Reason}}}, true
+	case FaultExpireTokens: // happens at once, to no message
+		return behaviour{}, true
 	}
 	return behaviour{}, false
 }

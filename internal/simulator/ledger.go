@@ -26,7 +26,7 @@ type Entry struct {
 	Account     string    `json:"account"`
 	Recipient   string    `json:"recipient"` // digits
 	Type        string    `json:"type"`
-	Correlation string    `json:"correlation"` // Cloud: biz_opaque_callback_data; Sinch v1: the request's callback URL
+	Correlation string    `json:"correlation"` // Cloud: biz_opaque_callback_data; Sinch v1: the request's callback URL; Conversation: message_metadata
 	MessageID   string    `json:"message_id"`
 	RequestHash string    `json:"request_hash"` // hex SHA-256 of the request's body
 	Outcome     Outcome   `json:"outcome"`
@@ -128,6 +128,22 @@ func (l *ledger) bounds() (first, last uint64) {
 		return 0, 0
 	}
 	return l.chunks[0].first, l.next - 1
+}
+
+// before is a sequence that no message of the time or later has, and every one
+// of an earlier chunk is below.
+func (l *ledger) before(t time.Time) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var since uint64
+	for _, c := range l.chunks {
+		n := len(c.records)
+		if n == 0 || c.records[n-1].at >= t.UnixNano() {
+			break
+		}
+		since = c.first + uint64(n) - 1
+	}
+	return since
 }
 
 // each shows the messages after the sequence, the oldest first, until show

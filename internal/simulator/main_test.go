@@ -38,6 +38,35 @@ func sinchAccount() Account {
 	}
 }
 
+func v2Account() Account {
+	return Account{
+		ID: "v2", Dialect: WhatsAppV2, SenderID: "106540352242922", BusinessID: "102290129340398", Number: "15550783881",
+		Token: "S1TOKEN", Secret: "test_app_secret_0123456789abcdef", VerifyToken: "verify-me", CallbackURL: "http://gateway.test/callbacks/v2",
+	}
+}
+
+func onPremAccount() Account {
+	return Account{
+		ID: "onprem", Dialect: WhatsAppOnPrem, Number: "+16315551000", Token: "OPTOKEN", Username: "gateway", Password: "Str0ng!Pass",
+		APIKey: "KEY", MonitorKey: "monitor-key-123", Namespace: "waba_namespace",
+		CallbackToken: "s3cret token", CallbackURL: "http://gateway.test/callbacks/onprem",
+	}
+}
+
+// The ids of the Conversation API's test vectors.
+const (
+	projectID = "11111111-2222-3333-4444-555555555555"
+	appID     = "01HAPP00000000000000000000"
+)
+
+func conversationAccount() Account {
+	return Account{
+		ID: "conversation", Dialect: SinchConversation, SenderID: "s-1", BusinessID: "102290129340398", Number: "+46700000001", Token: "bearer-of-s-1",
+		ProjectID: projectID, AppID: appID, KeyID: "key-1", KeySecret: "secret-1", WebhookSecret: "gateway-test-secret",
+		CallbackURL: "http://gateway.test/callbacks/conversation",
+	}
+}
+
 // call is one callback that arrived.
 type call struct {
 	at     time.Time
@@ -83,7 +112,7 @@ func (g *gateway) received() []call {
 	return append([]call(nil), g.calls...)
 }
 
-// statuses is the sequence of what was reported, in either dialect.
+// statuses is the sequence of what was reported, in any dialect.
 func (g *gateway) statuses(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -108,7 +137,15 @@ func statusesOf(t *testing.T, body []byte) []string {
 				}
 			}
 		}
-		Statuses []struct{ State, Details string }
+		Statuses []struct {
+			State, Status, Details string
+			Errors                 []struct{ Code json.Number }
+		}
+		Submit *struct{} `json:"message_submit_notification"`
+		Report *struct {
+			Status string
+			Reason struct{ Code string }
+		} `json:"message_delivery_report"`
 	}
 	if err := json.Unmarshal(body, &b); err != nil {
 		t.Fatalf("callback %s: %v", body, err)
@@ -129,7 +166,20 @@ func statusesOf(t *testing.T, body []byte) []string {
 		}
 	}
 	for _, st := range b.Statuses {
-		all = append(all, strings.TrimSpace(st.State+" "+st.Details))
+		if st.State != "" { // Sinch v1
+			all = append(all, strings.TrimSpace(st.State+" "+st.Details))
+			continue
+		}
+		for _, e := range st.Errors {
+			st.Status += " " + e.Code.String()
+		}
+		all = append(all, st.Status)
+	}
+	if b.Submit != nil {
+		all = append(all, "SUBMIT")
+	}
+	if b.Report != nil {
+		all = append(all, strings.TrimSpace(b.Report.Status+" "+b.Report.Reason.Code))
 	}
 	return all
 }
@@ -193,6 +243,14 @@ func sendCloud(t *testing.T, s *Simulator, body string) answer {
 func sendSinch(t *testing.T, s *Simulator, body string) answer {
 	t.Helper()
 	return do(t, s, request(t, sinchPath, "tok-v1", body))
+}
+
+// get makes a GET with a bearer token.
+func get(t *testing.T, s *Simulator, path, token string) answer {
+	t.Helper()
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+	req.Header.Set("Authorization", "Bearer "+token)
+	return do(t, s, req)
 }
 
 func cloudTextTo(to string) string {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ const maxRequest = 1 << 20
 const earlyWait = 5 * time.Second
 
 // send takes one authorized send request through the simulator.
-func (s *Simulator) send(w http.ResponseWriter, r *http.Request, a *account) {
+func (s *Simulator) send(w http.ResponseWriter, r *http.Request, a *account, parse parser) {
 	d := a.dialect
 	body, err := readBody(w, r)
 	if err != nil {
@@ -30,8 +31,8 @@ func (s *Simulator) send(w http.ResponseWriter, r *http.Request, a *account) {
 		return // else the client has gone
 	}
 	at, over := a.arrive(s.opts.Now)
-	m, problem := d.parse(a, body)
-	if problem == nil && !isJSON(r.Header.Get("Content-Type")) {
+	m, problem := parse(a, body)
+	if problem == nil && !isJSON(r) {
 		problem = &refusal{reason: reasonInvalid, detail: "Content-Type must be application/json"}
 	}
 	if problem != nil {
@@ -39,6 +40,7 @@ func (s *Simulator) send(w http.ResponseWriter, r *http.Request, a *account) {
 		return
 	}
 
+	m.at = at
 	behaviours := make([]behaviour, len(m.recipients))
 	var b behaviour // of the exchange: the first that is extraordinary
 	for i, to := range m.recipients {
@@ -110,11 +112,16 @@ func (s *Simulator) accept(a *account, m *message, behaviours []behaviour, at ti
 			at: at, account: a, hash: hash, recipient: to, kind: m.kind, correlation: m.correlation, id: t.id, outcome: outcome,
 		})
 		steps := b.steps(a.dialect.course(m.kind), s.opts.Delays)
-		re := receipt{id: t.id, recipient: t.recipient, kind: m.kind, correlation: m.correlation}
+		if a.Dialect == WhatsAppOnPrem && !a.SentCallbacks {
+			steps = slices.DeleteFunc(steps, func(st step) bool { return st.state == stateSent })
+		}
+		re := receipt{
+			id: t.id, recipient: t.recipient, kind: m.kind, correlation: m.correlation, reference: m.reference, content: m.content,
+		}
 		if keeper, ok := a.dialect.(rememberer); ok {
 			keeper.remember(a, re, at, steps)
 		}
-		if url == "" || len(steps) == 0 {
+		if url == "" || len(steps) == 0 || b.silent {
 			continue
 		}
 		j := &job{
@@ -130,12 +137,25 @@ func (s *Simulator) accept(a *account, m *message, behaviours []behaviour, at ti
 	return acc
 }
 
-// behaviour is how a message to the recipient behaves: by its digits, by a bad
-// file, by the faults in force, the later winning.
+// The last digits of recipients whose misbehaviour others share.
+const (
+	magicNoWindow = "0004"
+	magicNoOptIn  = "0006"
+)
+
+// behaviour is how a message to the recipient behaves: by its content, by the
+// recipient's digits, by the faults in force, the later winning.
 func (s *Simulator) behaviour(a *account, m *message, to string) behaviour {
 	var b behaviour
-	if m.badMedia != "" {
-		b.events = []event{{state: stateFailed, code: codeMediaUpload, detail: m.badMedia}}
+	switch {
+	case m.doom != nil:
+		b.events = []event{*m.doom}
+	case a.OptIn && !a.optedIn(to, m.at):
+		x, _ := a.dialect.magic(magicNoOptIn)
+		b.overlay(x.behaviour)
+	case a.Window && m.template == nil && !a.windowOpen(to, m.at):
+		x, _ := a.dialect.magic(magicNoWindow)
+		b.overlay(x.behaviour)
 	}
 	if !s.opts.NoMagic && len(to) > 4 {
 		if x, ok := a.dialect.magic(to[len(to)-4:]); ok {
@@ -185,9 +205,12 @@ func (s *Simulator) refuse(w http.ResponseWriter, a *account, r refusal) {
 func (a reply) write(w http.ResponseWriter) {
 	h := w.Header()
 	maps.Copy(h, a.header)
-	h.Set("Content-Type", "application/json; charset=UTF-8")
-	if len(a.body) > 0 && a.body[0] == '<' {
+	switch {
+	case len(a.body) == 0 || a.header.Get("Content-Type") != "":
+	case a.body[0] == '<':
 		h.Set("Content-Type", "text/html")
+	default:
+		h.Set("Content-Type", "application/json; charset=UTF-8")
 	}
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body) // a client that has gone
@@ -231,15 +254,22 @@ func (s *Simulator) runAhead(r *http.Request, jobs []*job) {
 }
 
 // isJSON judges a Content-Type.
-func isJSON(contentType string) bool {
-	mediaType, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(mediaType), "application/json")
+func isJSON(r *http.Request) bool { return mediaType(r) == "application/json" }
+
+// mediaType is the Content-Type without its parameters.
+func mediaType(r *http.Request) string {
+	t, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(t))
 }
 
 // readBody reads the whole request, so that its arrival can be stamped.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	limited := http.MaxBytesReader(w, r.Body, maxRequest)
-	if n := r.ContentLength; n >= 0 && n <= maxRequest {
+	return readLimited(w, r, maxRequest)
+}
+
+func readLimited(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	limited := http.MaxBytesReader(w, r.Body, limit)
+	if n := r.ContentLength; n >= 0 && n <= limit {
 		body := make([]byte, n)
 		_, err := io.ReadFull(limited, body)
 		return body, err

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,9 @@ type Simulator struct {
 	courier  *courier
 	handler  http.Handler
 	media    func() map[string]sample
+	uploads  *uploads
+
+	provisioning *provisioning
 
 	run          uint64        // tells the ids of this run from those of any other
 	counter      atomic.Uint64 // of ids
@@ -35,11 +39,12 @@ type Simulator struct {
 // sender is what requests say of the account they are for.
 type sender struct {
 	dialect Dialect
-	id      string
+	key     string
 }
 
-// New starts a simulator. Accounts of a dialect it doesn't speak, or whose ID
-// or SenderID is taken, are left out, and that is logged. Close it.
+// New starts a simulator. Accounts of a dialect it doesn't speak, without what
+// requests tell them by (see Account), or with an ID or something of that which
+// is taken, are left out, and that is logged. Close it.
 func New(o Options) *Simulator {
 	o = o.withDefaults()
 	var seed [8]byte
@@ -55,17 +60,24 @@ func New(o Options) *Simulator {
 		closing:  make(chan struct{}),
 		media:    sync.OnceValue(samples),
 	}
+	s.uploads = newUploads(o.Now)
+	conversation := newConversation(s)
 	s.dialects = map[Dialect]dialect{
-		WhatsAppCloud: newCloud(s),
-		SinchWhatsApp: newSinchV1(s),
+		WhatsAppCloud:     newCloud(s),
+		SinchWhatsApp:     newSinchV1(s),
+		WhatsAppV2:        newV2(s),
+		WhatsAppOnPrem:    newOnPrem(s),
+		SinchConversation: conversation,
 	}
 	for _, a := range o.Accounts {
 		s.addAccount(a)
 	}
+	s.provisioning = newProvisioning(s, conversation)
 	mux := http.NewServeMux()
 	for _, d := range s.dialects {
 		d.routes(mux)
 	}
+	s.provisioning.routes(mux)
 	s.controlRoutes(mux)
 	s.handler = mux
 	s.courier = newCourier(o.Callbacks, o.Logger)
@@ -74,8 +86,12 @@ func New(o Options) *Simulator {
 
 func (s *Simulator) addAccount(a Account) {
 	d, ok := s.dialects[a.Dialect]
-	key := sender{a.Dialect, a.SenderID}
-	if !ok || a.ID == "" || s.byID[a.ID] != nil || s.bySender[key] != nil {
+	var keys []string
+	if ok {
+		keys = d.keys(&a)
+	}
+	taken := slices.ContainsFunc(keys, func(key string) bool { return s.bySender[sender{a.Dialect, key}] != nil })
+	if len(keys) == 0 || taken || a.ID == "" || s.byID[a.ID] != nil {
 		s.opts.Logger.LogAttrs(context.Background(), slog.LevelWarn, "simulated account left out",
 			slog.String("account", a.ID), slog.String("dialect", string(a.Dialect)))
 		return
@@ -83,7 +99,9 @@ func (s *Simulator) addAccount(a Account) {
 	acc := newAccount(a, d, len(s.accounts), s.started)
 	s.accounts = append(s.accounts, acc)
 	s.byID[a.ID] = acc
-	s.bySender[key] = acc
+	for _, key := range keys {
+		s.bySender[sender{a.Dialect, key}] = acc
+	}
 }
 
 // Handler serves every dialect and the control endpoint.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -13,24 +12,11 @@ import (
 type sinchV1 struct {
 	s *Simulator
 
-	// What became of messages, for those who ask instead of listening: two
-	// generations, of which the older is forgotten when the newer is full.
-	mu             sync.Mutex
-	recent, before map[string]remembered
+	memory
 }
-
-// remembered is a message that can be asked for.
-type remembered struct {
-	receipt
-	accepted time.Time
-	steps    []step
-}
-
-// rememberedMessages is how many messages a generation holds.
-const rememberedMessages = 20_000
 
 func newSinchV1(s *Simulator) *sinchV1 {
-	return &sinchV1{s: s, recent: make(map[string]remembered)}
+	return &sinchV1{s: s, memory: newMemory()}
 }
 
 func (v *sinchV1) routes(mux *http.ServeMux) {
@@ -42,11 +28,17 @@ func (v *sinchV1) routes(mux *http.ServeMux) {
 			}
 		}
 	}
-	mux.HandleFunc("POST "+base+"/messages", authorized(v.s.send))
+	mux.HandleFunc("POST "+base+"/messages", authorized(func(w http.ResponseWriter, r *http.Request, a *account) {
+		v.s.send(w, r, a, v.parse)
+	}))
+	mux.HandleFunc("POST "+base+"/provision/optin", authorized(v.optIn))
+	mux.HandleFunc("DELETE "+base+"/provision/optin", authorized(v.optIn))
 	mux.HandleFunc("GET "+base+"/capability", authorized(v.capability)) // with a body, say the documents
 	mux.HandleFunc("POST "+base+"/capability", authorized(v.capability))
 	mux.HandleFunc("GET "+base+"/callbacks/status/{message_id}", authorized(v.status))
 }
+
+func (v *sinchV1) keys(a *Account) []string { return []string{a.SenderID} }
 
 // authorize finds the account of the path. A bot of another region and a wrong
 // token are answered alike.
@@ -164,12 +156,7 @@ func (v *sinchV1) status(w http.ResponseWriter, r *http.Request, a *account) {
 	answer := struct {
 		Results []sinchEnvelope `json:"results"`
 	}{[]sinchEnvelope{}}
-	v.mu.Lock()
-	m, ok := v.recent[a.ID+"/"+id]
-	if !ok {
-		m = v.before[a.ID+"/"+id]
-	}
-	v.mu.Unlock()
+	m, _ := v.find(a, id)
 	now := v.s.opts.Now()
 	for _, st := range m.steps {
 		if at := m.accepted.Add(st.happens); !at.After(now) {
@@ -181,19 +168,23 @@ func (v *sinchV1) status(w http.ResponseWriter, r *http.Request, a *account) {
 	reply{status: http.StatusOK, body: mustJSON(answer)}.write(w)
 }
 
-func (v *sinchV1) remember(a *account, r receipt, accepted time.Time, steps []step) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.recent) >= rememberedMessages {
-		v.recent, v.before = make(map[string]remembered, rememberedMessages), v.recent
+// optIn registers numbers, or takes them out. That one is there already is no
+// error.
+func (v *sinchV1) optIn(w http.ResponseWriter, r *http.Request, a *account) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return // the client has gone, or means no good
 	}
-	v.recent[a.ID+"/"+r.id] = remembered{receipt: r, accepted: accepted, steps: steps}
-}
-
-func (v *sinchV1) forget() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.recent, v.before = make(map[string]remembered), nil
+	check := &checker{}
+	o := check.decode(body)
+	numbers := sinchNumbers(o, "numbers")
+	o.done()
+	if check.first != nil {
+		v.refuse(sinchRefusal(check.first)).write(w)
+		return
+	}
+	a.setOptIn(numbers, r.Method == http.MethodPost)
+	reply{status: http.StatusOK}.write(w)
 }
 
 func (v *sinchV1) course(string) []event {
@@ -234,7 +225,7 @@ func (v *sinchV1) magic(lastFour string) (magic, bool) {
 	case "0011":
 		return magic{behaviour: behaviour{refuse: &refusal{reason: reasonUnavailable}}, every: 3}, true
 	case "0013":
-		return magic{behaviour: behaviour{element: true, silent: true}}, true
+		return magic{behaviour: behaviour{element: true, events: []event{}}}, true
 	}
 	return commonMagic(lastFour)
 }

@@ -39,6 +39,8 @@ type (
 	}
 )
 
+func (v *sinchV1) batches() bool { return true }
+
 func (v *sinchV1) statuses(_ *account, reports []report) []byte {
 	envelope := sinchEnvelope{Type: "whatsapp", Statuses: make([]sinchStatus, len(reports))}
 	for i := range reports {
@@ -97,7 +99,7 @@ func (v *sinchV1) inbound(a *account, in Inbound, id string, at time.Time) []byt
 	})
 }
 
-func (v *sinchV1) sign(a *account, body []byte, h http.Header) {
+func (v *sinchV1) sign(a *account, _ string, body []byte, h http.Header) {
 	if a.Secret == "" {
 		return
 	}

@@ -8,7 +8,7 @@ import (
 // parse judges a request by the documents of the WhatsApp API v1. They don't
 // say what becomes of fields nobody knows; here they are refused, so that a
 // misspelt one is noticed.
-func (v *sinchV1) parse(_ *account, body []byte) (*message, *refusal) {
+func (v *sinchV1) parse(a *account, body []byte) (*message, *refusal) {
 	check := &checker{}
 	o := check.decode(body)
 	p := &sinchParser{}
@@ -25,7 +25,14 @@ func (v *sinchV1) parse(_ *account, body []byte) (*message, *refusal) {
 		problem := sinchRefusal(check.first)
 		return nil, &problem
 	}
-	m.badMedia = p.badMedia
+	m.template = p.use
+	switch fit := a.fit(p.use); {
+	case p.badMedia != "":
+		m.doom = &event{state: stateFailed, detail: p.badMedia}
+	case fit != templateFits: // the documents have no error for it
+		_, detail := cloudFit(fit)
+		m.doom = &event{state: stateFailed, detail: detail}
+	}
 	return m, nil
 }
 
@@ -39,7 +46,10 @@ func sinchRefusal(v *violation) refusal {
 }
 
 // sinchParser reads one message object.
-type sinchParser struct{ badMedia string }
+type sinchParser struct {
+	badMedia string
+	use      *templateUse
+}
 
 var (
 	sinchLanguage = regexp.MustCompile(`^[a-z]{2,3}(_[A-Z]{2})?$`)
@@ -175,26 +185,35 @@ func (p *sinchParser) list(action *object) {
 }
 
 func (p *sinchParser) template(o *object) {
-	o.text("template_name", 1, unlimited)
-	if language := o.text("language", 0, 20); language != "" && !sinchLanguage.MatchString(language) {
+	p.use = &templateUse{name: o.text("template_name", 1, unlimited), language: o.text("language", 0, 20), buttons: make(map[int]string)}
+	if p.use.language != "" && !sinchLanguage.MatchString(p.use.language) {
 		o.c.fail(fieldInvalid, o.field("language"), "must be a language code")
 	}
-	o.strings("header_params", 0, unlimited, 60)
-	o.strings("body_params", 0, unlimited, 1024)
+	p.use.language = orText(p.use.language, "en")
+	for range o.strings("header_params", 0, unlimited, 60) {
+		p.use.header = append(p.use.header, "text")
+	}
+	p.use.body = len(o.strings("body_params", 0, unlimited, 1024))
 	if media := o.object("media", true); media != nil { // even if the template has none
 		switch kind := media.one("type", "text", "image", "video", "document"); kind {
 		case "image", "video", "document":
+			p.use.header = append(p.use.header, kind)
 			p.media(media, kind) // without a caption
 		}
 		media.done()
 	}
+	index := 0
 	o.objects("buttons", 0, unlimited, func(b *object) {
-		switch b.one("type", "call", "url", "quick_reply") {
+		switch kind := b.one("type", "call", "url", "quick_reply"); kind {
 		case "url":
-			b.text("parameter", 0, unlimited)
+			if b.text("parameter", 0, unlimited) != "" {
+				p.use.buttons[index] = kind
+			}
 		case "quick_reply":
 			b.text("payload", 0, unlimited)
+			p.use.buttons[index] = kind
 		}
+		index++
 	})
 	o.take("ttl") // ignored since 2021
 }
