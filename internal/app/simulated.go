@@ -1,10 +1,17 @@
 package app
 
 import (
+	"strings"
+	"time"
+
 	"sluice/internal/config"
 	"sluice/internal/gateway"
 	"sluice/internal/simulator"
 )
+
+// simulatedRetention is how long the Conversation API is simulated to list what
+// was sent.
+const simulatedRetention = time.Hour
 
 // SimulatedAccounts are the provider's ends of the accounts that the simulator
 // has a dialect for: what it must accept, where it reports to, and how it signs
@@ -23,8 +30,17 @@ func SimulatedAccounts(c *config.Config) []simulator.Account {
 		case gateway.SinchWhatsApp:
 			s.Dialect, s.SenderID = simulator.SinchWhatsApp, a.BotID
 			s.Token, s.Secret = string(a.Token), string(a.CallbackSecret)
-		case gateway.WhatsAppV2, gateway.WhatsAppOnPrem, gateway.SinchConversation:
-			continue
+		case gateway.WhatsAppV2:
+			s.Dialect, s.SenderID = simulator.WhatsAppV2, string(a.ID)
+			s.Token, s.Secret, s.VerifyToken = string(a.AccessToken), string(a.AppSecret), string(a.VerifyToken)
+		case gateway.WhatsAppOnPrem:
+			s.Dialect, s.SentCallbacks = simulator.WhatsAppOnPrem, true
+			s.Username, s.Password, s.Token, s.APIKey = a.Username, string(a.Password), string(a.Token), string(a.APIKey)
+			s.MonitorKey, s.Namespace, s.CallbackToken = string(a.WAAPIKey), a.Namespace, string(a.CallbackToken)
+		case gateway.SinchConversation:
+			s.Dialect, s.Region, s.Retention = simulator.SinchConversation, strings.ToUpper(a.Region), simulatedRetention
+			s.ProjectID, s.AppID, s.KeyID, s.KeySecret = a.ProjectID, a.AppID, a.KeyID, string(a.KeySecret)
+			s.WebhookSecret = string(a.WebhookSecret)
 		}
 		accounts = append(accounts, s)
 	}

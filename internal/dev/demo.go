@@ -30,7 +30,13 @@ accounts:
      waba_id: "102290129340398", sender: "+15550001111", access_token: demo-cloud-token, app_secret: demo-cloud-secret, verify_token: demo-cloud-verify}
   - {id: demo-sinch, provider: sinch-whatsapp, base_url: "http://%s", region: eu1, bot_id: demo-bot,
      sender: "+15550002222", token: demo-sinch-token, callback_secret: demo-sinch-secret}
-`, api, api, hex.EncodeToString(hash[:]), simulator, simulator)
+  - {id: demo-conversation, provider: sinch-conversation, base_url: "http://%s", auth_url: "http://%s/oauth2/token", region: eu, sender: "+15550003333",
+     project_id: demo-project, app_id: demo-app, key_id: demo-key, key_secret: demo-conversation-key, webhook_secret: demo-conversation-secret}
+  - {id: demo-v2, provider: whatsapp-v2, base_url: "http://%s/v2", sender: "+15550004444",
+     access_token: demo-v2-token, app_secret: demo-v2-secret, verify_token: demo-v2-verify}
+  - {id: demo-onprem, provider: whatsapp-onprem, base_url: "http://%s", sender: "+15550005555",
+     username: demo, password: Demo-password-1, wa_api_key: demo-onprem-monitor, namespace: demo_namespace, callback_token: demo-onprem-callbacks}
+`, api, api, hex.EncodeToString(hash[:]), simulator, simulator, simulator, simulator, simulator, simulator)
 	c, err := config.Parse([]byte(text), ".", []string{"SLUICE_REDIS_URL=" + redisURL})
 	if err != nil {
 		return nil, fmt.Errorf("configuration of the demonstration: %w", err)
@@ -47,6 +53,7 @@ func welcome(w io.Writer, api, simulator string, r *redis) {
 	fmt.Fprintf(&b, "\nSluice is running; Ctrl-C drains and stops.\n\n")
 	fmt.Fprintf(&b, "  API        http://%s\n", api)
 	fmt.Fprintf(&b, "  API key    %s\n", Key)
+	fmt.Fprintf(&b, "  Accounts   demo-cloud, demo-sinch, demo-conversation, demo-v2, demo-onprem\n")
 	fmt.Fprintf(&b, "  Simulator  http://%s/_sim/messages\n", simulator)
 	fmt.Fprintf(&b, "  Redis      %s\n", r.kind)
 	if r.warn != "" {
