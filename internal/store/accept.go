@@ -50,6 +50,7 @@ func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, e
 			return gateway.Accepted{}, fmt.Errorf("encode answer of %s: %w", m.ID, err)
 		}
 	}
+	// Before the write, so that a crash right after it leaves nothing unseen.
 	if err := s.remind(ctx, m.Account, ringPatience); err != nil {
 		return gateway.Accepted{}, unavailable("accept", string(m.ID), err)
 	}
@@ -68,6 +69,14 @@ func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, e
 		first, err := decodeAccepted(got[1])
 		first.Replayed = first.ID != m.ID // the client may have sent our own command twice
 		return first, err
+	}
+	// And after it: the owner may have looked in between, and found nothing. What
+	// is scheduled rings no bell, so this has to be right to the moment. The
+	// message is safe whatever becomes of it.
+	if sendAt > 0 {
+		_ = s.remindAt(ctx, m.Account, m.SendAt)
+	} else {
+		_ = s.remind(ctx, m.Account, ringPatience)
 	}
 	return answer, nil
 }
@@ -126,8 +135,12 @@ func outboxMember(t gateway.Task) string { return fmt.Sprintf("%s#%d", t.Message
 
 // remind makes sure that the account is looked after within d.
 func (s *Store) remind(ctx context.Context, account gateway.AccountID, d time.Duration) error {
-	at := float64(time.Now().Add(d).UnixMilli())
-	return s.rdb.ZAddLT(ctx, redisdb.DueKey, redis.Z{Score: at, Member: string(account)}).Err()
+	return remindScript.Run(ctx, s.rdb, []string{redisdb.DueKey}, string(account), d.Milliseconds(), "").Err()
+}
+
+// remindAt makes sure that the account is looked after at t.
+func (s *Store) remindAt(ctx context.Context, account gateway.AccountID, t time.Time) error {
+	return remindScript.Run(ctx, s.rdb, []string{redisdb.DueKey}, string(account), 0, t.UnixMilli()).Err()
 }
 
 // Remind asks the account's owner to look after it now.

@@ -104,39 +104,53 @@ func (s *Store) List(ctx context.Context, q gateway.Query) (gateway.Page, error)
 	case q.Batch != "":
 		prefix, hashed = "b", indexHash(string(q.Batch))
 	}
-	cursor := q.Cursor
 	var page gateway.Page
+	cursor, size := q.Cursor, 0
 	for scanned := 0; ; {
 		ids, more, err := s.newest(ctx, q, prefix+hashed, cursor)
 		if err != nil {
 			return gateway.Page{}, err
 		}
-		records, err := s.records(ctx, ids)
+		hits, err := s.hits(ctx, ids, q)
 		if err != nil {
 			return gateway.Page{}, err
 		}
-		for i, r := range records {
+		full := false
+		var chosen []gateway.MessageID
+		for i, h := range hits {
+			if h.matches && (len(page.Records)+len(chosen) == q.Limit || size+h.size > pageBytes && size > 0) {
+				full = true
+				break
+			}
 			cursor = position(ids[i])
-			if r == nil || !matches(r, q) {
-				continue
-			}
-			page.Records = append(page.Records, *r)
-			if len(page.Records) == q.Limit {
-				if more || i < len(records)-1 {
-					page.Next = cursor
-				}
-				return page, nil
+			if h.matches {
+				size += h.size
+				chosen = append(chosen, ids[i])
 			}
 		}
+		records, err := s.records(ctx, chosen)
+		if err != nil {
+			return gateway.Page{}, err
+		}
+		page.Records = append(page.Records, records...)
 		scanned += len(ids)
-		if !more {
-			return page, nil
-		}
-		if scanned >= scanLimit {
+		switch {
+		case full, more && (len(page.Records) == q.Limit || scanned >= scanLimit || hurried(ctx)):
 			page.Next = cursor
+			return page, nil
+		case !more:
 			return page, nil
 		}
 	}
+}
+
+// pageBytes bounds the contents on one page; a message's may have 256 KB.
+const pageBytes = 4 << 20
+
+// hurried reports whether too little time is left for another round.
+func hurried(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < 400*time.Millisecond
 }
 
 // newest lists the ids after the cursor in one index over several accounts.
@@ -170,7 +184,53 @@ func (s *Store) newest(ctx context.Context, q gateway.Query, index, cursor strin
 	return ids, false, nil
 }
 
-func (s *Store) records(ctx context.Context, ids []gateway.MessageID) ([]*gateway.Record, error) {
+// hit is what a filter needs of a record.
+type hit struct {
+	matches bool
+	size    int // of its content, roughly
+}
+
+// hits reads what the filter asks for, and no contents.
+func (s *Store) hits(ctx context.Context, ids []gateway.MessageID, q gateway.Query) ([]hit, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	type reads struct {
+		fields *redis.SliceCmd
+		size   *redis.IntCmd
+	}
+	pipe := s.rdb.Pipeline()
+	cmds := make([]reads, len(ids))
+	for i, id := range ids {
+		cmds[i].fields = pipe.HMGet(ctx, recordKey(id), "a", "to", "r", "b", "s", "ex")
+		cmds[i].size = pipe.HStrLen(ctx, recordKey(id), "c")
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, unavailable("list", "records", err)
+	}
+	out := make([]hit, len(ids))
+	for i, cmd := range cmds {
+		text := func(n int) string {
+			v, _ := cmd.fields.Val()[n].(string)
+			return v
+		}
+		r := gateway.Record{
+			Message: gateway.Message{
+				Account: gateway.AccountID(text(0)), Recipient: gateway.Recipient(text(1)), Reference: text(2),
+				Batch: gateway.BatchID(text(3)), ExpiresAt: moment(text(5)),
+			},
+			Status: letterStatuses[text(4)],
+		}
+		out[i] = hit{matches: matches(&r, q), size: int(cmd.size.Val()) + recordBytes}
+	}
+	return out, nil
+}
+
+// recordBytes is about what a record has beside its content.
+const recordBytes = 1 << 10
+
+// records reads whole records; those that went meanwhile are missing.
+func (s *Store) records(ctx context.Context, ids []gateway.MessageID) ([]gateway.Record, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -182,16 +242,16 @@ func (s *Store) records(ctx context.Context, ids []gateway.MessageID) ([]*gatewa
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, unavailable("list", "records", err)
 	}
-	out := make([]*gateway.Record, len(ids))
+	out := make([]gateway.Record, 0, len(ids))
 	for i, cmd := range cmds {
 		if len(cmd.Val()) == 0 {
-			continue // it went between the two reads
+			continue
 		}
 		r, err := decodeRecord(ids[i], cmd.Val())
 		if err != nil {
 			return nil, fmt.Errorf("list: %w", err)
 		}
-		out[i] = r
+		out = append(out, *r)
 	}
 	return out, nil
 }

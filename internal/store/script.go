@@ -76,6 +76,9 @@ var noticedLua string
 //go:embed scripts/due.lua
 var dueLua string
 
+//go:embed scripts/remind.lua
+var remindLua string
+
 //go:embed scripts/settle.lua
 var settleLua string
 
@@ -99,5 +102,6 @@ var (
 	loadScript     = newScript(loadLua)
 
 	dueScript    = redis.NewScript(dueLua)
+	remindScript = redis.NewScript(remindLua)
 	settleScript = redis.NewScript(settleLua)
 )

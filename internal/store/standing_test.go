@@ -24,6 +24,17 @@ func (b *bench) standing() gateway.Standing {
 	return st
 }
 
+// finishAll cancels the messages that standing has left waiting.
+func (b *bench) finishAll() {
+	b.t.Helper()
+	page, err := b.List(b.t.Context(), gateway.Query{Accounts: []gateway.AccountID{shop}, Status: gateway.StatusQueued, Limit: 200, Now: time.Now()})
+	b.must(err)
+	for i := range page.Records {
+		_, err := b.Cancel(b.t.Context(), page.Records[i].ID)
+		b.must(err)
+	}
+}
+
 func (b *bench) inbound(in gateway.Inbound) {
 	b.t.Helper()
 	in.From = person
@@ -110,18 +121,22 @@ func TestOutcomesAndReceiptsSuppress(t *testing.T) {
 		if left := time.Until(st.Suppressed[0].Until); left < 59*time.Minute || left > time.Hour {
 			t.Errorf("for %v, want an hour", left)
 		}
-		b.receipt(gateway.Receipt{
-			Message: first.ID, Status: gateway.StatusFailed, At: time.Now(), Error: &gateway.Error{Class: gateway.ClassRecipient},
-			Suppress: &gateway.Suppression{Scope: gateway.SuppressMarketing, Reason: "131050"},
-		})
+		failedLater := func(why *gateway.Suppression) {
+			m := b.accept(text(string(person), "x"))
+			b.mustBegin(m.ID, 0, "n")
+			b.record(yes(m, "n", "wamid."+string(m.ID)))
+			b.receipt(gateway.Receipt{
+				Message: m.ID, Status: gateway.StatusFailed, At: time.Now(), Error: &gateway.Error{Class: gateway.ClassRecipient}, Suppress: why,
+			})
+		}
+		b.finishAll()
+		failedLater(&gateway.Suppression{Scope: gateway.SuppressMarketing, Reason: "131050"})
 		if got := scopes(b.standing()); len(got) != 2 {
 			t.Errorf("after a receipt: %v", got)
 		}
 		// A shorter stay never replaces a longer one.
-		b.receipt(gateway.Receipt{
-			Message: first.ID, Status: gateway.StatusFailed, At: time.Now(), Error: &gateway.Error{Class: gateway.ClassRecipient},
-			Suppress: &gateway.Suppression{Scope: gateway.SuppressCooldown, Reason: "131049", For: time.Minute},
-		})
+		b.finishAll()
+		failedLater(&gateway.Suppression{Scope: gateway.SuppressCooldown, Reason: "131049", For: time.Minute})
 		for _, s := range b.standing().Suppressed {
 			if s.Scope == gateway.SuppressCooldown && s.Reason != "131026" {
 				t.Errorf("the cooldown was shortened: %+v", s)

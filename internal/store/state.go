@@ -141,6 +141,22 @@ func (s *Store) DueAccounts(ctx context.Context) (map[gateway.AccountID]int64, e
 	return due, nil
 }
 
+// claimFor is how long a claimed account isn't due for anybody, unless somebody
+// asks for it again.
+const claimFor = 2 * time.Second
+
+// Claim takes a due account out of the index for two seconds, before it is
+// looked after: whoever asks for it meanwhile is seen by Settle. It returns the
+// time to settle with.
+func (s *Store) Claim(ctx context.Context, account gateway.AccountID, seen int64) (claimed int64, err error) {
+	score, err := settleScript.Run(ctx, s.rdb, []string{redisdb.DueKey},
+		string(account), strconv.FormatInt(seen, 10), claimFor.Milliseconds()).Text()
+	if err != nil {
+		return 0, unavailable("claim", string(account), err)
+	}
+	return int64(number(score)), nil
+}
+
 // Settle says that a due account was looked after and when it is due next; a
 // zero time means never. seen is the time that DueAccounts gave, or zero if the
 // account was looked after for another reason: an earlier time that somebody

@@ -931,3 +931,32 @@ func TestRedisAwayIsUnavailable(t *testing.T) {
 		t.Errorf("get: %v", err)
 	}
 }
+
+func TestAPageIsBoundedInBytes(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		const messages, size = 50, 200 << 10
+		body := strings.Repeat("x", size)
+		for range messages {
+			b.accept(text("+46732001122", body))
+		}
+		q := gateway.Query{Accounts: []gateway.AccountID{shop}, Limit: 200, Now: time.Now()}
+		seen, pages := map[gateway.MessageID]bool{}, 0
+		for {
+			page, err := b.List(t.Context(), q)
+			b.must(err)
+			if n := len(page.Records); n == 0 || n > 21 {
+				t.Fatalf("a page of %d messages of %d bytes", n, size)
+			}
+			for i := range page.Records {
+				seen[page.Records[i].ID] = true
+			}
+			if pages++; page.Next == "" {
+				break
+			}
+			q.Cursor = page.Next
+		}
+		if len(seen) != messages || pages < 3 {
+			t.Errorf("%d messages on %d pages, want %d on a few", len(seen), pages, messages)
+		}
+	})
+}

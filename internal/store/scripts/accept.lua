@@ -20,23 +20,10 @@ for i = 13, #ARGV - 4 do fields[#fields + 1] = arg(i) end
 redis.call('HSET', rec(id), unpack(fields))
 
 local at = clock()
-local m = {p = lane, ex = arg(8)}
-local s = send_at > at and 'h' or 'q'
+local m = {p = lane, ex = arg(8), to = arg(4)}
+local s = send_at > 0 and 'h' or 'q'
 local to = 't' .. hash(arg(4))
-
--- The message before this one in the same lane to the same recipient, if it
--- still waits for its turn: this one must not overtake it.
-if s == 'q' then
-  local same = redis.call('ZREVRANGEBYLEX', P .. 'ix', '(' .. to .. '~', '[' .. to, 'LIMIT', 0, 8)
-  for _, entry in ipairs(same) do
-    local other = string.sub(entry, 14)
-    local o = redis.call('HMGET', rec(other), 's', 'p', 'k', 'wb')
-    if o[2] == lane then
-      if o[1] == 'q' and (not o[3] or o[4]) then redis.call('HSET', rec(id), 'pv', other) end
-      break
-    end
-  end
-end
+if s == 'q' then join_line(id, m) end
 
 redis.call('ZADD', P .. 'ix', 0, 'a' .. id, 0, to .. id)
 if arg(5) ~= '' then redis.call('ZADD', P .. 'ix', 0, 'r' .. hash(arg(5)) .. id) end

@@ -4,6 +4,7 @@
 local id, seq, nonce = arg(1), arg(2), arg(5)
 local m = load(id)
 if not m then return {'dropped'} end
+even_if_full()
 if m.s == 's' and m.n == nonce then return {'begun', m.at} end
 if m.s ~= 'q' or m.k or m.q ~= seq then return {'dropped'} end
 if not owned(arg(3), arg(4)) then return {'fenced'} end
@@ -15,9 +16,15 @@ if tonumber(m.ex) <= at then
 end
 local hold = redis.call('HMGET', P .. 'hold', 'until', 'pause', 'pause' .. m.p)
 if hold[2] or hold[3] or (hold[1] and tonumber(hold[1]) > at) then return {'held'} end
-if m.pv then
-  local before = redis.call('HMGET', rec(m.pv), 's', 'k', 'wb')
-  if before[1] == 'q' and (not before[2] or before[3]) then return {'behind'} end
+-- Those before it that ended without an attempt, are scheduled or wait for a
+-- retry are passed by; what was before them counts then.
+local before = m.pv
+for _ = 1, 32 do
+  if not before then break end
+  local b = redis.call('HMGET', rec(before), 's', 'k', 'wb', 'pv')
+  if b[1] == 'q' and (not b[2] or b[3]) then return {'behind'} end
+  local passed = b[1] == 'q' or b[1] == 'h' or b[1] == 'c' or b[1] == 'e' or b[1] == 'j'
+  before = passed and b[4]
 end
 
 m.at = int(tonumber(m.at or '0') + 1)

@@ -6,5 +6,6 @@ if not m then return 'gone' end
 if m.s == 'c' then return 'cancelled' end
 local at = clock()
 if (m.s ~= 'h' and m.s ~= 'q') or tonumber(m.ex) <= at then return 'conflict' end
+if m.pd then return 'conflict' end -- an attempt whose outcome nobody knows may have reached the recipient
 move(id, m, 'c', at)
 return 'cancelled'

@@ -4,11 +4,12 @@
 -- records and dead letters are kept, and the grace of an unknown outcome.
 --
 --   m:<id>  hash    the record            ix      zset    members by prefix: a<id>, t|r|b|p<hash><id>
---   i:<key> string  idempotency           park    zset    due -> id: send_at, retries
+--   i:<key> string  idempotency           parkt,b zset    due -> id: send_at, retries, by lane
 --   n       hash    counters of lanes     timer   zset    due -> id: expiry, grace, retention
 --   out     zset    since -> id#seq:      fly     zset    deadline -> id: attempts in flight
 --                   to be enqueued        ev      stream  every change of status
 --   hold    hash    hold, pause, breaker  sec     hash    accepted per second, a ring of 60
+--   lw      hash    lane and recipient -> the last message that waits for its turn
 --   pk:<h>  list    receipts that came before their message's provider id
 --   no      zset    due -> id: messages with notices to be told
 --   nq:<id> list    those notices, the oldest first
@@ -17,6 +18,7 @@
 --   sx      zset    recipient and scope, by name
 --   su      zset    until -> scope and recipient, of those that end
 --   w:<h>   string  when the recipient was last heard, within a service window
+--   st:<h>  string  when the recipient last took a stop back
 --
 -- Statuses are one letter in records: h scheduled, q queued, s sending,
 -- a accepted, t sent, d delivered, r read, f failed, j rejected, e expired,
@@ -37,7 +39,7 @@ local function clock()
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 
-local FIELDS = {'s', 'p', 'q', 'k', 'h', 'ex', 'n', 'rn', 'at', 'sp', 'to', 'r', 'b', 'pi', 'ou', 'al', 'as', 'pv', 'pu', 'ut', 'a', 'cb', 'cn'}
+local FIELDS = {'s', 'p', 'q', 'k', 'h', 'ex', 'n', 'rn', 'at', 'sp', 'to', 'r', 'b', 'pi', 'ou', 'al', 'as', 'pv', 'pu', 'ut', 'a', 'cb', 'cn', 'pd', 'px'}
 
 local function load(id)
   local v = redis.call('HMGET', rec(id), unpack(FIELDS))
@@ -87,15 +89,44 @@ local function set_timer(id, m, s, at)
   if t then redis.call('ZADD', P .. 'timer', int(t), id) else redis.call('ZREM', P .. 'timer', id) end
 end
 
+-- A full Redis refuses a script whose first write needs memory, and lets one
+-- go on that has written before. What makes room, and what ends what has begun,
+-- begins with this.
+local function even_if_full() redis.call('DEL', P .. 'full') end
+
+-- Puts a message behind the last one that waits for its turn to the same
+-- recipient: it must not overtake that one.
+local function join_line(id, m)
+  local field = m.p .. hash(m.to)
+  local last = redis.call('HGET', P .. 'lw', field)
+  if last and last ~= id then
+    m.pv = last
+    redis.call('HSET', rec(id), 'pv', last)
+  end
+  redis.call('HSET', P .. 'lw', field, id)
+end
+
+-- Takes a message out of the line: it has begun, or ended without; then those
+-- behind it wait for the one before it.
+local function leave_line(id, m, begun)
+  local field = m.p .. hash(m.to)
+  if redis.call('HGET', P .. 'lw', field) ~= id then return end
+  if begun or not m.pv then
+    redis.call('HDEL', P .. 'lw', field)
+  else
+    redis.call('HSET', P .. 'lw', field, m.pv)
+  end
+end
+
 -- Parks a waiting message until a time, or ends its parking (nil).
 local function park(id, m, till)
   if till then
     redis.call('HSET', rec(id), 'k', int(till))
-    redis.call('ZADD', P .. 'park', int(till), id)
+    redis.call('ZADD', P .. 'park' .. m.p, int(till), id)
     m.k = int(till)
   elseif m.k then
     redis.call('HDEL', rec(id), 'k')
-    redis.call('ZREM', P .. 'park', id)
+    redis.call('ZREM', P .. 'park' .. m.p, id)
     m.k = nil
   end
 end
@@ -120,7 +151,10 @@ local function move(id, m, s, at, till)
   m.h = later(m.h, s, at)
   redis.call('HSET', rec(id), 's', s, 'ut', int(at), 'h', m.h)
   if before == 's' then redis.call('ZREM', P .. 'fly', id) end
-  if before == 'q' and m.q then redis.call('ZREM', P .. 'out', id .. '#' .. m.q) end
+  if before == 'q' and s ~= 'q' then
+    if m.q then redis.call('ZREM', P .. 'out', id .. '#' .. m.q) end
+    leave_line(id, m, s == 's')
+  end
   park(id, m, till)
   m.s, m.ut = s, int(at)
   count(m.p, from, bucket(s, m.k))
@@ -194,9 +228,20 @@ local function log_attempt(id, m, line)
   redis.call('HSET', rec(id), 'al', al)
 end
 
-local function link(id, m, pid)
+-- Ties a provider's id to the message. The one of the attempt that was recorded
+-- last is shown; others are of attempts before.
+local function link(id, m, pid, shown)
   if pid == '' or m.pi == pid then return end
-  if not m.pi then
+  if m.pi and not shown then
+    if not string.find(m.px or '', hash(pid), 1, true) then
+      m.px = (m.px or '') .. hash(pid)
+      redis.call('HSET', rec(id), 'px', m.px)
+    end
+  else
+    if m.pi then
+      m.px = (m.px or '') .. hash(m.pi)
+      redis.call('HSET', rec(id), 'px', m.px)
+    end
     m.pi = pid
     redis.call('HSET', rec(id), 'pi', pid)
   end
@@ -206,9 +251,11 @@ end
 local RANK = {a = 1, t = 2, d = 3, r = 4}
 
 -- Applies one receipt: forward only, failed below delivered, delivered and
--- read over failed, expired and unknown; any receipt settles unknown.
-local function apply(id, m, s, at, err)
+-- read over failed, expired and unknown; any receipt settles unknown. That an
+-- earlier attempt failed says nothing of the one shown.
+local function apply(id, m, s, at, err, pid)
   local cur = m.s
+  if s == 'f' and pid ~= '' and m.pi and m.pi ~= pid then return false end
   if cur == 'c' or cur == 'j' or cur == 'h' then return false end
   if s == 'f' then
     if RANK[cur] and RANK[cur] >= 3 then return false end
@@ -223,6 +270,17 @@ local function apply(id, m, s, at, err)
   redis.call('HDEL', rec(id), 'er')
   move(id, m, s, at)
   return true
+end
+
+-- Applies what was reported of the message before its provider's id was known.
+local function apply_parked(id, m)
+  if not m.pi then return end
+  local waiting = P .. 'pk:' .. hash(m.pi)
+  for _, line in ipairs(redis.call('LRANGE', waiting, 0, -1)) do
+    local to, when, why, spec = string.match(line, '^(.)(%d+) ([^\n]*)\n?(.*)$')
+    if apply(id, m, to, tonumber(when), why, m.pi) then suppress_as_told(m.to, spec, clock()) end
+  end
+  redis.call('DEL', waiting)
 end
 
 -- Which worker may act for the account.

@@ -1,6 +1,7 @@
 -- Parks a queued message whose task may not begin now. Its task is done then.
 -- Args: id, sequence, ms until it is due, whether it waits for the message
 -- before it (0, 1): who waits so is not overtaken by the one behind it.
+even_if_full()
 local id = arg(1)
 local m = load(id)
 if not m or m.s ~= 'q' or m.k or m.q ~= arg(2) then return 'dropped' end

@@ -1,5 +1,6 @@
 -- Expires a message whose time has come by Redis' clock.
 -- Args: id.
+even_if_full()
 local id = arg(1)
 local m = load(id)
 if not m or (m.s ~= 'q' and m.s ~= 'h') then return 'dropped' end

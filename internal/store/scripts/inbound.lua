@@ -10,14 +10,30 @@ if window > 0 and said + window > at then
     redis.call('SET', key, int(said), 'PX', int(said + window - at))
   end
 end
+-- Providers repeat callbacks for days: only a younger word replaces an older one.
+local REPEATED_MS = 8 * 86400000
+local started = P .. 'st:' .. hash(to)
+
+local function stop(scope)
+  if said > tonumber(redis.call('GET', started) or '0') then suppress(to, scope, 'opt-out', said, 0) end
+end
+
+local function start(scope)
+  local stopped = tonumber(string.match(redis.call('HGET', P .. 'sup', scope .. to) or '0', '^%d+'))
+  if said >= stopped then unsuppress(to, scope) end
+  if said > tonumber(redis.call('GET', started) or '0') and said + REPEATED_MS > at then
+    redis.call('SET', started, int(said), 'PX', int(said + REPEATED_MS - at))
+  end
+end
+
 if consent == 'stop' then
-  suppress(to, 'a', 'opt-out', at, 0)
+  stop('a')
 elseif consent == 'start' then
-  unsuppress(to, 'a')
-  unsuppress(to, 'm')
+  start('a')
+  start('m')
 elseif consent == 'stop-marketing' then
-  suppress(to, 'm', 'opt-out', at, 0)
+  stop('m')
 elseif consent == 'start-marketing' then
-  unsuppress(to, 'm')
+  start('m')
 end
 return 'noted'

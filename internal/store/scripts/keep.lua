@@ -6,6 +6,7 @@
 -- account's hold, what is paused (a all, t, b), then id#sequence and lane of
 -- each task.
 if not owned(arg(1), arg(2)) then return {'fenced'} end
+even_if_full()
 local most, at = tonumber(arg(3)), clock()
 local stale, attempts = tonumber(arg(4)), tonumber(arg(5))
 local tasks = {}
@@ -19,7 +20,7 @@ for _, id in ipairs(overdue('fly', at)) do
   if m and m.s == 's' then
     local line = '{"n":' .. m.at .. ',"s":' .. m.as .. ',"e":' .. int(at) .. ',"o":"unknown","c":"no_record","d":"no outcome was recorded by the deadline"}'
     log_attempt(id, m, line)
-    redis.call('HSET', rec(id), 'er', '{"class":"unknown","code":"no_record","title":"no outcome was recorded by the deadline"}')
+    redis.call('HSET', rec(id), 'er', '{"class":"unknown","code":"no_record","title":"no outcome was recorded by the deadline"}', 'sp', int(tonumber(m.sp or '0') + 1))
     move(id, m, 'u', at)
   else
     redis.call('ZREM', P .. 'fly', id)
@@ -32,7 +33,7 @@ for _, id in ipairs(overdue('timer', at)) do
     redis.call('ZREM', P .. 'timer', id)
   elseif m.s == 'h' or m.s == 'q' then
     expire(id, m, at)
-  elseif m.s == 'u' and m.ou == 'r' and tonumber(m.at) < attempts and tonumber(m.ex) > at then
+  elseif m.s == 'u' and m.ou == 'r' and tonumber(m.sp or '0') < attempts and tonumber(m.ex) > at then
     redis.call('HSET', rec(id), 'pd', '1')
     move(id, m, 'q', at, at)
   elseif m.s == 'u' and m.ou == 'r' and at < tonumber(m.ut) + KEEP_DEAD then
@@ -48,23 +49,27 @@ for _, id in ipairs(overdue('timer', at)) do
     if m.r then gone[#gone + 1] = 'r' .. hash(m.r) .. id end
     if m.b then gone[#gone + 1] = 'b' .. hash(m.b) .. id end
     if m.pi then gone[#gone + 1] = 'p' .. hash(m.pi) .. id end
+    for h in string.gmatch(m.px or '', '............') do gone[#gone + 1] = 'p' .. h .. id end
     redis.call('ZREM', P .. 'ix', unpack(gone))
     redis.call('ZREM', P .. 'timer', id)
     redis.call('DEL', rec(id))
   end
 end
 
-for _, id in ipairs(overdue('park', at)) do
-  local m = load(id)
-  if m and (m.s == 'h' or m.s == 'q') then
-    if m.s == 'h' then
-      move(id, m, 'q', at)
+for _, lane in ipairs({'t', 'b'}) do
+  for _, id in ipairs(overdue('park' .. lane, at)) do
+    local m = load(id)
+    if m and (m.s == 'h' or m.s == 'q') then
+      if m.s == 'h' then
+        move(id, m, 'q', at)
+        join_line(id, m)
+      else
+        unpark(id, m)
+      end
+      tasks[#tasks + 1] = {enqueue(id, m, at), m.p}
     else
-      unpark(id, m)
+      redis.call('ZREM', P .. 'park' .. lane, id)
     end
-    tasks[#tasks + 1] = {enqueue(id, m, at), m.p}
-  else
-    redis.call('ZREM', P .. 'park', id)
   end
 end
 
@@ -95,7 +100,8 @@ local function head(name, offset)
 end
 head('fly', 1)
 head('timer', 0)
-head('park', 0)
+head('parkt', 0)
+head('parkb', 0)
 head('su', 0)
 head('out', stale)
 

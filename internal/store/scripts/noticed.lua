@@ -1,6 +1,7 @@
 -- What became of telling one notice. The same call again changes nothing.
 -- Args: id, number, "done", "failed" or "dropped", ms until the next try, error,
 -- tries made, ms of the first one ('': none).
+even_if_full()
 local id, n, what = arg(1), arg(2), arg(3)
 local line = redis.call('LINDEX', P .. 'nq:' .. id, 0)
 if not line or string.match(line, '^(%d+) ') ~= n then return 'known' end

@@ -3,6 +3,7 @@
 -- Returns "claimed", ms until the next is due (0: nothing waits), then for each:
 -- id, notice, account, URL, reference, batch, provider id, metadata, tries made,
 -- ms of the first try ('': none).
+even_if_full()
 if not owned(arg(1), arg(2)) then return {'fenced'} end
 local at, found = clock(), {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'no', '-inf', int(at), 'LIMIT', 0, tonumber(arg(3)))) do

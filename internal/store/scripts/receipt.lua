@@ -5,10 +5,23 @@
 local id, pid, s, err = arg(1), arg(2), arg(3), arg(4)
 local at = clock()
 local m
+
+local function keep_for_later()
+  local waiting = P .. 'pk:' .. hash(pid)
+  redis.call('RPUSH', waiting, s .. int(at) .. ' ' .. err .. '\n' .. arg(5))
+  redis.call('LTRIM', waiting, -16, -1)
+  redis.call('PEXPIRE', waiting, PARKED_RECEIPT_MS)
+  return {'parked', ''}
+end
+
 if id ~= '' then
   m = load(id)
   if not m then return {'unmatched', ''} end
+  -- While a later attempt is in flight nobody knows which one has failed.
+  if s == 'f' and m.s == 's' and tonumber(m.at) > 1 and pid ~= '' and m.pi ~= pid then return keep_for_later() end
+  local known = m.pi
   link(id, m, pid)
+  if not known then apply_parked(id, m) end
 else
   if pid == '' then return {'unmatched', ''} end
   local from = 'p' .. hash(pid)
@@ -17,13 +30,8 @@ else
     local o = load(other)
     if o and (o.pi == pid or not m) then id, m = other, o end
   end
-  if not m then
-    local waiting = P .. 'pk:' .. hash(pid)
-    redis.call('RPUSH', waiting, s .. int(at) .. ' ' .. err)
-    redis.call('LTRIM', waiting, -16, -1)
-    redis.call('PEXPIRE', waiting, PARKED_RECEIPT_MS)
-    return {'parked', ''}
-  end
+  if not m then return keep_for_later() end
 end
+if not apply(id, m, s, at, err, pid) then return {'ignored', ''} end
 suppress_as_told(m.to, arg(5), at)
-return {apply(id, m, s, at, err) and 'applied' or 'ignored', told and 'told' or ''}
+return {'applied', told and 'told' or ''}
