@@ -148,6 +148,7 @@ accounts:
   - {id: silent, provider: whatsapp-cloud, phone_number_id: 1, access_token: t}
   - {id: own, provider: whatsapp-cloud, phone_number_id: 2, access_token: t, sender: "+15550001111", rate: 80, timeout: 1m, max_attempts: 100,
      ttl: 30d, on_unknown: hold, max_in_flight: 3, paused: true, media: none, callback_url: "https://hooks.example/"}
+  - {id: uploads, provider: whatsapp-cloud, phone_number_id: 3, access_token: t, media: upload}
 `)
 	retention := gateway.Retention{Content: 48 * time.Hour, Record: 48 * time.Hour, DeadLetter: 72 * time.Hour}
 	want := []gateway.Account{
@@ -160,8 +161,15 @@ accounts:
 			TTL: 720 * time.Hour, OnUnknown: gateway.HoldUnknown, MaxInFlight: 3, Paused: true, CallbackURL: "https://hooks.example/",
 			UnknownGrace: 5 * time.Second, Retention: retention,
 		},
+		{
+			ID: "uploads", Provider: gateway.WhatsAppCloud, Rate: 7, Timeout: 9 * time.Second, MaxAttempts: 2, TTL: 3 * time.Hour,
+			OnUnknown: gateway.ResendUnknown, UnknownGrace: 5 * time.Second, CheckMedia: true, UploadMedia: true, Retention: retention,
+		},
 	}
-	got := []gateway.Account{c.GatewayAccount(c.Accounts[0]), c.GatewayAccount(c.Accounts[1])}
+	var got []gateway.Account
+	for _, a := range c.Accounts {
+		got = append(got, c.GatewayAccount(a))
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

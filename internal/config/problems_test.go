@@ -166,7 +166,7 @@ func TestProblems(t *testing.T) {
 		{"the ends of the ranges", account("rate: 100000, timeout: 5m, max_in_flight: 0, max_attempts: 100, ttl: 30d"), nil},
 		{"the other ends", account("rate: 1, timeout: 1s, max_attempts: 1, ttl: 1s"), nil},
 		{
-			"an account beyond its ranges", account("rate: 0, timeout: 999ms, max_in_flight: -1, max_attempts: 101, ttl: 999ms, on_unknown: x, window: x, opt_out_words: [' ']"),
+			"an account beyond its ranges", account("rate: 0, timeout: 999ms, max_in_flight: -1, max_attempts: 101, ttl: 999ms, on_unknown: x, media: x, window: x, opt_out_words: [' ']"),
 			[]string{
 				"accounts[0].rate: must be from 1 to 100,000 (line 1)",
 				"accounts[0].timeout: must be from 1s to 5m (line 1)",
@@ -174,10 +174,25 @@ func TestProblems(t *testing.T) {
 				"accounts[0].max_attempts: must be from 1 to 100 (line 1)",
 				"accounts[0].ttl: must be from 1s to 30d (line 1)",
 				"accounts[0].on_unknown: must be hold or resend (line 1)",
+				"accounts[0].media: must be check, upload or none (line 1)",
 				"accounts[0].window: must be ignore or reject (line 1)",
 				"accounts[0].opt_out_words[0]: must not be empty (line 1)",
 			},
 		},
+		{"files looked at, uploaded or left alone", "accounts:\n" +
+			"- {id: a, provider: whatsapp-cloud, phone_number_id: 1, access_token: t, media: upload}\n" +
+			"- {id: b, provider: whatsapp-onprem, base_url: 'https://h', token: t, media: upload}\n" +
+			"- {id: c, provider: whatsapp-v2, access_token: t, media: check}\n" +
+			"- {id: d, provider: sinch-whatsapp, region: eu1, bot_id: b, token: t, media: none}", nil},
+		{"files uploaded where that isn't possible", "accounts:\n" +
+			"- {id: c, provider: whatsapp-v2, access_token: t, media: upload}\n" +
+			"- {id: d, provider: sinch-whatsapp, region: eu1, bot_id: b, token: t, media: upload}\n" +
+			"- {id: e, provider: sinch-conversation, region: eu, project_id: p, app_id: a, key_id: k, key_secret: s, media: upload}", []string{
+			"accounts[0].media: upload is not possible with whatsapp-v2 (line 2)",
+			"accounts[1].media: upload is not possible with sinch-whatsapp (line 3)",
+			"accounts[2].media: upload is not possible with sinch-conversation (line 4)",
+		}},
+		{"two words about files", account("media: {check: true, upload: false}"), []string{"accounts[0].media: must be a single value (line 1)"}},
 		{"a sender without its plus", account("sender: 15550001111"), []string{"accounts[0].sender: must be '+' and 7 to 15 digits (line 1)"}},
 		{
 			"a base URL by http", account("base_url: 'http://graph.example'"),

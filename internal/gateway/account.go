@@ -29,6 +29,7 @@ type Account struct {
 	UnknownGrace time.Duration
 	CallbackURL  string // default of its messages
 	CheckMedia   bool   // look at linked files before sending
+	UploadMedia  bool   // then upload each once, and send it by the provider's id
 	NeedsWindow  bool   // refuse what only an open service window lets through when none is known
 	Paused       bool   // by the configuration
 	Retention    Retention

@@ -117,6 +117,14 @@ func (p *Pacer) Gate(ctx context.Context) error {
 	return nil
 }
 
+// Left says that the bytes of who passed the gate then have left now. If that
+// took long, because the process stood still, those behind wait for it.
+func (p *Pacer) Left(passed time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gate.left(passed, time.Now())
+}
+
 func (p *Pacer) pass(ctx context.Context) error {
 	select {
 	case p.barrier <- struct{}{}:

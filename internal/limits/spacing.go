@@ -40,6 +40,20 @@ func (s *spacing) setRate(rate float64) {
 	s.interval = time.Duration(math.Ceil(gateStretch / perWindow(rate) * float64(time.Second)))
 }
 
+// slack is how late bytes may leave after their passage without a word.
+const slack = 2 * time.Millisecond
+
+// left moves what is due next behind bytes that left late: at the receiver the
+// passage counts from then.
+func (s *spacing) left(passed, now time.Time) {
+	if now.Sub(passed) < slack {
+		return
+	}
+	if next := now.Add(s.interval); s.next.Before(next) {
+		s.next = next
+	}
+}
+
 // take passes at now and returns zero, or doesn't and returns how long until
 // it could.
 func (s *spacing) take(now time.Time) time.Duration {

@@ -95,3 +95,22 @@ func FuzzSpacing(f *testing.F) {
 		}
 	})
 }
+
+func TestBytesThatLeftLateCountFromThen(t *testing.T) {
+	var s spacing
+	s.setRate(50)
+	start := time.Now()
+	passed := start
+	if s.take(passed) != 0 {
+		t.Fatal("the first has to wait")
+	}
+	s.left(passed, passed.Add(time.Millisecond)) // as usual
+	if got := s.next.Sub(passed); got > s.interval {
+		t.Errorf("a usual delay moved the next passage to %v", got)
+	}
+	late := passed.Add(40 * time.Millisecond) // the process stood still
+	s.left(passed, late)
+	if got := s.next.Sub(late); got != s.interval {
+		t.Errorf("the next passage is due %v after the late bytes, want %v", got, s.interval)
+	}
+}

@@ -1,6 +1,8 @@
 package media
 
 import (
+	"crypto/sha256"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -22,15 +24,68 @@ type facts struct {
 	sniffed   int64 // how many bytes that was told from
 	size      int64
 	more      bool // the size is at least that much
+
+	// What the server knows this version of the file by; empty if it doesn't say.
+	etag     string
+	modified string
+	head     [sha256.Size]byte // of the bytes that the type was told from
 }
 
-func noFile(why verdict) facts { return facts{missing: why} }
+func noFile(why verdict) finding { return finding{facts: facts{missing: why}} }
+
+// maxValidator is the longest validator that is remembered.
+const maxValidator = 256
+
+// validators keeps what the server knows the file by. A date is that of the
+// link itself: where a redirect leads, it may be another file's.
+func (f *facts) validators(resp *http.Response) {
+	if tag := resp.Header.Get("ETag"); len(tag) <= maxValidator {
+		f.etag = tag
+	}
+	if date := resp.Header.Get("Last-Modified"); len(date) <= maxValidator && resp.Request.Response == nil {
+		f.modified = date
+	}
+}
+
+// confirmable reports whether the server can be asked if the facts still hold.
+func (f *facts) confirmable() bool { return f.etag != "" || f.modified != "" }
+
+// conditions has a request answered with 304 if the facts still hold.
+func (f *facts) conditions(h http.Header) {
+	switch {
+	case f.etag != "":
+		h.Set("If-None-Match", f.etag)
+	case f.modified != "":
+		h.Set("If-Modified-Since", f.modified)
+	}
+}
+
+// same reports whether both are facts of one version of the file: by what its
+// server says, else as far as can be seen.
+func (f *facts) same(other *facts) bool {
+	if f.declared != other.declared || f.head != other.head || f.etag != other.etag {
+		return false
+	}
+	return f.etag != "" || f.modified == other.modified && f.size == other.size && !f.more && !other.more
+}
+
+// contentType is what the file is handed on as.
+func (f *facts) contentType() string {
+	switch {
+	case f.declared == "":
+		return "application/octet-stream"
+	case f.declared == "audio/ogg" && f.opus:
+		return "audio/ogg; codecs=opus" // some hosts take no other Ogg, and look at the name only
+	}
+	return f.declared
+}
 
 // headSize is how many bytes the content's type is told from: as many as
 // mimetype looks at.
 const headSize = 4096
 
 func (f *facts) sniff(head []byte) {
+	f.head = sha256.Sum256(head)
 	f.content = mimetype.Detect(head)
 	f.text = isText(head)
 	f.opus = isOpus(head)

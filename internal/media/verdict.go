@@ -36,6 +36,8 @@ func (v verdict) err() *gateway.Error {
 	return &gateway.Error{Class: gateway.ClassMedia, Code: v.code, Title: v.title, Detail: v.detail}
 }
 
+func (v verdict) reply() reply { return reply{refused: v.err(), retryable: v.retryable()} }
+
 func wrongType(kind gateway.MediaKind, detail string) verdict {
 	return verdict{CodeWrongType, fmt.Sprintf("The file can't be sent as %s", kind), detail}
 }

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"sluice/internal/gateway"
 )
@@ -21,10 +22,14 @@ import (
 // call makes one request and says what came of it. The one question that
 // matters when no answer comes is whether the request may have left: before a
 // byte is written the provider surely doesn't have it, after that nobody knows.
-// written is called once, when the request has been written or never will be.
-// answer is what the provider said, if anything.
-func (d *Desk) call(ctx context.Context, p Provider, c Call, written func()) (result gateway.Result, answer *Answer) {
-	var left atomic.Bool
+// depart is asked when a connection is in hand, for getting one may take long;
+// if it refuses, nothing is written and errNotMade returned. written is called
+// once, when the request has been written or never will be. answer is what the
+// provider said, if anything.
+func (d *Desk) call(ctx context.Context, p Provider, c Call, depart func(context.Context) error, written func()) (result gateway.Result, answer *Answer, err error) {
+	var left, barred, closed atomic.Bool
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	defer written()
 	defer func() {
 		if v := recover(); v != nil {
@@ -33,37 +38,67 @@ func (d *Desk) call(ctx context.Context, p Provider, c Call, written func()) (re
 		}
 	}()
 
+	var passed atomic.Pointer[time.Time]
 	req, err := p.NewRequest(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			if depart(ctx) != nil {
+				barred.Store(true)
+				cancel()
+				closed.Store(closeUnlessShared(info.Conn))
+				return
+			}
+			now := time.Now()
+			passed.Store(&now)
+		},
 		WroteHeaders: func() { left.Store(true) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { written() },
+		WroteRequest: func(httptrace.WroteRequestInfo) {
+			written()
+			if at := passed.Load(); at != nil {
+				d.Pacer.Left(*at)
+			}
+		},
 	}), c)
 	if err != nil {
 		if known, ok := errors.AsType[*gateway.Error](err); ok {
-			return refusal(known), nil
+			return refusal(known), nil, nil
 		}
 		d.Log.ErrorContext(ctx, "a request couldn't be made", "message", c.Message.ID, "err", defectName(err))
-		return defect("the request couldn't be made", false), nil
+		return defect("the request couldn't be made", false), nil, nil
 	}
 	resp, err := d.Client.Do(req)
-	if err != nil {
-		return unanswered(err, left.Load()), nil
+	switch {
+	case err != nil && barred.Load() && (closed.Load() || !left.Load()):
+		return gateway.Result{}, nil, errNotMade
+	case err != nil:
+		return unanswered(err, left.Load()), nil, nil
 	}
 	defer resp.Body.Close()
 	left.Store(true) // who answers was asked
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer))
 	if err != nil && resp.StatusCode < http.StatusMultipleChoices {
-		return unanswered(err, true), nil // it said yes to something, but not what
+		return unanswered(err, true), nil, nil // it said yes to something, but not what
 	}
 	answer = &Answer{Status: resp.StatusCode, Header: resp.Header, Body: bytes.TrimSpace(body)}
-	return p.Interpret(*answer), answer
+	return p.Interpret(*answer), answer, nil
+}
+
+// closeUnlessShared keeps a request from being written on a connection of its
+// own. One that other requests share is left alone: there the end of the
+// context is enough, but for a request whose first frame is just being written.
+func closeUnlessShared(c net.Conn) (closed bool) {
+	if t, ok := c.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol == "h2" || c == nil {
+		return false
+	}
+	_ = c.Close() // nothing was written on it that could get lost
+	return true
 }
 
 // recoveries is how often the provider's adapter may mend the cause of a
 // refusal within one attempt.
 const recoveries = 2
 
-// recovered reports whether the call may be made again, at once. It is paced
-// like every other.
+// recovered reports whether the call may be made again, at once. It departs as
+// every other; once the desk is stopped none does.
 func (d *Desk) recovered(ctx context.Context, p Provider, c Call, r gateway.Result, answer *Answer) (again bool) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -75,7 +110,7 @@ func (d *Desk) recovered(ctx context.Context, p Provider, c Call, r gateway.Resu
 	if !ok || answer == nil || r.Outcome == gateway.OutcomeAccepted || r.Outcome == gateway.OutcomeUnknown {
 		return false
 	}
-	return recoverer.Recover(ctx, c, *answer) && d.Pacer.Gate(ctx) == nil && d.Alive()
+	return d.working.Err() == nil && recoverer.Recover(ctx, c, *answer)
 }
 
 // refusal is the result of a request that the provider's adapter wouldn't make.

@@ -11,8 +11,15 @@ import (
 // carryOut makes the call of an attempt that has begun and records what came of
 // it.
 func (d *Desk) carryOut(a *attempt) {
+	defer a.leave()
 	sent := time.Now()
-	result := d.ask(a, sent)
+	d.Metrics.begun(a.record, a.call.Attempt, sent)
+	result, lost, err := d.ask(a, sent)
+	if err != nil {
+		d.Metrics.undone()
+		d.undo(a)
+		return
+	}
 	took := time.Since(sent)
 	d.Metrics.ended(a.account.Provider, result.Outcome, took)
 
@@ -36,7 +43,7 @@ func (d *Desk) carryOut(a *attempt) {
 	if next.hold > 0 {
 		d.hold(result, next.hold) // before the record, so that nothing of ours begins in between
 	}
-	if outage(result) {
+	if outage(result) && !lost {
 		d.release(a, errOutage)
 	} else {
 		d.release(a, nil)
@@ -53,8 +60,9 @@ func (d *Desk) carryOut(a *attempt) {
 }
 
 // ask makes the call with its own time limit, which no caller's impatience
-// shortens, but Drain's at the very end.
-func (d *Desk) ask(a *attempt, now time.Time) gateway.Result {
+// shortens, but Drain's at the very end. lost: the provider has lost a file that
+// was uploaded for the message. The error is errNotMade.
+func (d *Desk) ask(a *attempt, now time.Time) (r gateway.Result, lost bool, err error) {
 	if d.Links != nil {
 		a.call.CallbackURL = d.Links.For(d.account, a.task.Message, a.call.Attempt)
 	}
@@ -64,14 +72,38 @@ func (d *Desk) ask(a *attempt, now time.Time) gateway.Result {
 	}
 	ctx, cancel := context.WithDeadline(d.recording, by)
 	defer cancel()
-	result, answer := d.call(ctx, a.provider, a.call, a.written)
+	depart := func(ctx context.Context) error { return d.depart(ctx, a) }
+	result, answer, err := d.call(ctx, a.provider, a.call, depart, a.written)
+	if err != nil {
+		return result, false, err
+	}
 	for range recoveries {
 		if !d.recovered(ctx, a.provider, a.call, result, answer) {
 			break
 		}
-		result, answer = d.call(ctx, a.provider, a.call, a.written)
+		again, next, err := d.call(ctx, a.provider, a.call, depart, a.written)
+		if err != nil {
+			break // what the first call came to stands
+		}
+		result, answer = again, next
 	}
-	return result
+	r, lost = d.lostUpload(ctx, a, result, answer)
+	return r, lost, nil
+}
+
+// depart waits for the call's place among the others and takes the last look:
+// only then may bytes leave. It is asked when a connection is in hand, and again
+// for one that replaces it.
+func (d *Desk) depart(ctx context.Context, a *attempt) error {
+	gate, cancel := context.WithTimeout(ctx, gateAllowance)
+	defer cancel()
+	if err := d.Pacer.Gate(gate); err != nil {
+		return err
+	}
+	if !a.leave() || !d.Alive() {
+		return errNotMade
+	}
+	return nil
 }
 
 // record writes the outcome, however long the store takes.

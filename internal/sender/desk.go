@@ -53,9 +53,10 @@ type Desk struct {
 
 	mu                   sync.Mutex
 	stopped              bool
-	applied              *gateway.Account // whose rate and cap are in force
-	held                 time.Time        // by this desk's own attempts
-	kept                 chores           // as of the last Keep
+	applied              *gateway.Account               // whose rate and cap are in force
+	held                 time.Time                      // by this desk's own attempts
+	doubt                map[gateway.Priority]time.Time // until when the store is taken to hold a lane
+	kept                 chores                         // as of the last Keep
 	throttled, suspended streak
 	running              sync.WaitGroup
 	announce             chan struct{} // holds a token while the breaker's state is written
@@ -70,7 +71,7 @@ type chores struct {
 
 // NewDesk opens a desk.
 func NewDesk(o Options) *Desk {
-	d := &Desk{Options: o, account: o.Lease.Account, announce: make(chan struct{}, 1)}
+	d := &Desk{Options: o, account: o.Lease.Account, doubt: make(map[gateway.Priority]time.Time), announce: make(chan struct{}, 1)}
 	d.Log = o.Log.With("account", d.account)
 	d.working, d.stop = context.WithCancel(context.Background())
 	d.recording, d.abandon = context.WithCancel(context.Background())
@@ -150,7 +151,7 @@ func (d *Desk) ShutUntil(p gateway.Priority) time.Time {
 	until := d.breaker.openUntil()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, t := range []time.Time{d.held, d.kept.held} {
+	for _, t := range []time.Time{d.held, d.kept.held, d.doubt[p]} {
 		if t.After(until) {
 			until = t
 		}

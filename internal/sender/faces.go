@@ -2,6 +2,7 @@ package sender
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"sluice/internal/gateway"
@@ -32,10 +33,11 @@ type Queue interface {
 }
 
 // Pacer keeps the account's rate: Wait for the right to begin, Gate right
-// before the bytes leave. Both fail with ctx only.
+// before the bytes leave, Left once they have. The first two fail with ctx only.
 type Pacer interface {
 	Wait(ctx context.Context, p gateway.Priority, order string) error
 	Gate(context.Context) error
+	Left(passed time.Time)
 	NextIn() time.Duration
 	SetRate(perSecond float64)
 }
@@ -47,10 +49,21 @@ type Slots interface {
 	SetMax(limit int)
 }
 
-// Media judges a linked file; nil means the provider will take it. retryable
-// says that a later look may find otherwise.
+// Media looks at linked files. retryable says that a later look may find
+// otherwise.
 type Media interface {
+	// Judge gives nil if the provider will take the file.
 	Judge(ctx context.Context, f gateway.File, rule gateway.MediaRule) (refused *gateway.Error, retryable bool)
+
+	// Upload judges likewise and gives the provider's id for the file. put is
+	// given the file for that, unless holder has it already; what it answers is
+	// remembered. Empty: the file isn't one to be uploaded, and not refused.
+	Upload(ctx context.Context, f gateway.File, rule gateway.MediaRule, holder any,
+		put func(ctx context.Context, contentType string, size int64, body io.Reader) (id string, life time.Duration, refused *gateway.Error),
+	) (id string, refused *gateway.Error, retryable bool)
+
+	// Forget drops an id that the provider doesn't know any more.
+	Forget(f gateway.File, id string)
 }
 
 // Links makes the URL on which a provider reports about one attempt; empty if

@@ -394,6 +394,8 @@ func (p *fakePacer) Gate(ctx context.Context) error {
 	return pause(ctx, wait)
 }
 
+func (p *fakePacer) Left(time.Time) {}
+
 func (p *fakePacer) NextIn() time.Duration { return 20 * time.Millisecond }
 
 func (p *fakePacer) SetRate(r float64) {
@@ -559,6 +561,13 @@ func (n *fakeNet) RoundTrip(req *http.Request) (*http.Response, error) {
 	if w.refuse {
 		return nil, errRefused
 	}
+	httptrace.ContextClientTrace(ctx).GotConn(httptrace.GotConnInfo{})
+	if err := ctx.Err(); err != nil {
+		n.mu.Lock()
+		n.asked-- // it never was
+		n.mu.Unlock()
+		return nil, err
+	}
 	var sent struct{ ID gateway.MessageID }
 	if err := json.NewDecoder(req.Body).Decode(&sent); err != nil {
 		return nil, err
@@ -602,6 +611,15 @@ type fakeMedia func(gateway.File) (*gateway.Error, bool)
 func (m fakeMedia) Judge(_ context.Context, f gateway.File, _ gateway.MediaRule) (*gateway.Error, bool) {
 	return m(f)
 }
+
+func (m fakeMedia) Upload(
+	_ context.Context, f gateway.File, _ gateway.MediaRule, _ any, _ func(context.Context, string, int64, io.Reader) (string, time.Duration, *gateway.Error),
+) (string, *gateway.Error, bool) {
+	refused, retryable := m(f)
+	return "", refused, retryable
+}
+
+func (fakeMedia) Forget(gateway.File, string) {}
 
 type fakeLinks struct{}
 

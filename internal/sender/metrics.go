@@ -55,6 +55,8 @@ func (m *Metrics) begun(rec *gateway.Record, attempt int, now time.Time) {
 	m.wait.WithLabelValues(string(rec.Priority)).Observe(now.Sub(since).Seconds())
 }
 
+func (m *Metrics) undone() { m.inFlight.Dec() }
+
 func (m *Metrics) ended(provider gateway.ProviderName, o gateway.Outcome, took time.Duration) {
 	m.inFlight.Dec()
 	m.attempts.WithLabelValues(string(provider), string(o)).Inc()

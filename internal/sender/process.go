@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"sluice/internal/gateway"
@@ -13,9 +14,9 @@ import (
 
 var errStopped = errors.New("the desk is closed")
 
-// gateAllowance is how long an attempt may stand between its intent and the
-// bytes. It takes longer only at rates below one a second, or when the process
-// was frozen; then it is undone.
+// gateAllowance is how long an attempt may stand at the gate. It takes longer
+// only at rates below one a second, or when many come at once because
+// connecting was slow; then it is undone.
 const gateAllowance = 3 * time.Second
 
 const (
@@ -57,11 +58,11 @@ func (d *Desk) Process(ctx context.Context, t gateway.Task) (err error) {
 	if why := standing.Refuse(account, &rec.Message, time.Now()); why != nil {
 		return d.refuse(ctx, t, why)
 	}
-	call := Call{Message: &rec.Message}
-	if done, err := d.check(ctx, t, account, provider, &call); done || err != nil {
+	a := &attempt{task: t, record: rec, call: Call{Message: &rec.Message}, account: account, provider: provider}
+	if done, err := d.check(ctx, a); done || err != nil {
 		return err
 	}
-	return d.allow(ctx, &attempt{task: t, record: rec, call: call, account: account, provider: provider})
+	return d.allow(ctx, a)
 }
 
 // load reads the message and the standing of its recipient; nil if the task is
@@ -92,24 +93,27 @@ func (d *Desk) load(ctx context.Context, t gateway.Task) (rec *gateway.Record, s
 
 // check does what we can find out before the provider is asked. done: the task
 // has come to an end here.
-func (d *Desk) check(ctx context.Context, t gateway.Task, account *gateway.Account, provider Provider, call *Call) (done bool, err error) {
-	if refused, err := d.resolve(ctx, call); err != nil {
+func (d *Desk) check(ctx context.Context, a *attempt) (done bool, err error) {
+	t := a.task
+	if refused, err := d.resolve(ctx, &a.call); err != nil {
 		return false, err
 	} else if refused != nil {
 		return true, d.refuse(ctx, t, refused)
 	}
-	if d.Media == nil || !account.CheckMedia {
+	if d.Media == nil || !a.account.CheckMedia {
 		return false, nil
 	}
-	for _, f := range call.Message.Content.Files() {
+	for _, f := range a.call.Message.Content.Files() {
 		if f.Media.Link == "" {
 			continue
 		}
-		refused, retryable := d.Media.Judge(ctx, f, provider.MediaRule(f.Kind))
+		refused, retryable, err := d.look(ctx, a, f)
 		switch {
-		case ctx.Err() != nil:
-			return false, ctx.Err()
+		case err != nil:
+			return false, err
 		case refused == nil:
+		case refused.Class == gateway.ClassSuspended:
+			return true, d.suspend(ctx, a, refused)
 		case retryable:
 			d.Log.InfoContext(ctx, "a file can't be looked at now", "message", t.Message, "code", refused.Code)
 			return true, d.park(ctx, t, mediaDefer, false)
@@ -117,6 +121,7 @@ func (d *Desk) check(ctx context.Context, t gateway.Task, account *gateway.Accou
 			return true, d.refuse(ctx, t, refused)
 		}
 	}
+	a.nameUploads()
 	return false, nil
 }
 
@@ -162,9 +167,12 @@ type attempt struct {
 	call     Call
 	account  *gateway.Account
 	provider Provider
+	files    []uploaded // that the call names by the provider's ids
+	askedAt  time.Time  // for the last of them
 
 	nonce     string
-	startedAt time.Time // of asking for the intent
+	startedAt time.Time   // of asking for the intent
+	leave     func() bool // goes out of the door, once: whether the attempt may go on
 	done      func(error)
 	written   func() // lets the recipient's next message begin
 }
@@ -241,7 +249,13 @@ func (d *Desk) begin(ctx context.Context, a *attempt) (began, again bool, err er
 			a.written()
 			return false, true, nil
 		}
-		a.account, a.provider = d.current() // the waits may have been long
+		var provider Provider
+		if a.account, provider = d.current(); provider != a.provider && len(a.files) > 0 {
+			// The waits were long, and the files are somebody else's now.
+			a.written()
+			return false, false, d.park(ctx, a.task, behindDefer, true)
+		}
+		a.provider = provider
 		verdict, err := d.enter(a)
 		switch {
 		case err != nil:
@@ -251,7 +265,7 @@ func (d *Desk) begin(ctx context.Context, a *attempt) (began, again bool, err er
 		case verdict == gateway.VerdictDropped, verdict == gateway.VerdictExpired:
 			return false, false, nil
 		case verdict == gateway.VerdictHeld:
-			d.heldElsewhere()
+			d.heldElsewhere(a.task.Priority)
 			return false, true, nil
 		case verdict == gateway.VerdictFenced:
 			d.Wake()
@@ -266,16 +280,14 @@ func (d *Desk) begin(ctx context.Context, a *attempt) (began, again bool, err er
 }
 
 // heldElsewhere: the store knows of a hold or pause that we don't. Keep will
-// say which.
-func (d *Desk) heldElsewhere() {
+// say which, and whether it is the lane's or the account's.
+func (d *Desk) heldElsewhere(p gateway.Priority) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if until := time.Now().Add(behindDefer); until.After(d.held) {
-		d.held = until
-	}
+	d.doubt[p] = time.Now().Add(behindDefer)
 }
 
-// enter goes through the door: intent, gate, last look. With VerdictBegun the
+// enter goes through the door and writes the intent. With VerdictBegun the
 // attempt is on its way, or its intent is being undone; with any other the
 // recipient's turn is given back.
 func (d *Desk) enter(a *attempt) (verdict gateway.Verdict, err error) {
@@ -298,17 +310,13 @@ func (d *Desk) enter(a *attempt) (verdict gateway.Verdict, err error) {
 		return verdict, err
 	}
 	// From here the message is ours: no caller's impatience matters any more.
-	gate, cancel := context.WithDeadline(d.recording, a.startedAt.Add(gateAllowance))
-	err = d.Pacer.Gate(gate)
-	cancel()
-	open := leave()
-	leave = nil
-	if err != nil || !open || !d.Alive() {
+	a.leave, leave = sync.OnceValue(leave), nil
+	d.noticed(a)
+	if time.Since(a.startedAt) > gateAllowance { // too little is left of the intent
+		a.leave()
 		d.running.Go(func() { d.undo(a) })
 		return verdict, nil
 	}
-	d.noticed(a)
-	d.Metrics.begun(a.record, a.call.Attempt, time.Now())
 	d.running.Go(func() { d.carryOut(a) })
 	return verdict, nil
 }

@@ -140,7 +140,7 @@ func TestProcessGivesUpWithItsContext(t *testing.T) {
 		"while it is fenced":          func(w *world) { w.store.owner.Epoch++ },
 		"while the recipient is busy": func(w *world) {
 			unlock, _ := w.desk.recipients.lock(w.Context(), turn{recipient, gateway.Transactional})
-			context.AfterFunc(w.desk.working, unlock)
+			context.AfterFunc(w.desk.recording, unlock)
 		},
 	} {
 		for _, stop := range []bool{false, true} {
@@ -490,8 +490,11 @@ func TestAccountThatTheStoreHolds(t *testing.T) {
 		w.store.set(func(s *fakeStore) { s.holdUntil = time.Now().Add(3 * time.Second) })
 		done, cancel := w.goProcess(task)
 		defer cancel()
-		if w.desk.ShutUntil(gateway.Bulk).IsZero() {
+		if w.desk.ShutUntil(gateway.Transactional).IsZero() {
 			w.Error("the lane is open")
+		}
+		if !w.desk.ShutUntil(gateway.Bulk).IsZero() {
+			w.Error("the other lane is shut too, before anybody knows that it is the account which is held")
 		}
 		if w.wakeCount() == 0 {
 			w.Error("nobody was woken to ask until when")

@@ -68,8 +68,8 @@ func TestRecovery(t *testing.T) {
 				if p.prepared == 0 {
 					w.Error("the provider wasn't prepared before the attempt")
 				}
-				if w.net.asked != c.calls {
-					w.Errorf("%d calls, want %d", w.net.asked, c.calls)
+				if n := len(w.net.at); n != c.calls {
+					w.Errorf("%d calls, want %d", n, c.calls)
 				}
 			})
 		})

@@ -2,11 +2,13 @@ package sender
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,7 +78,7 @@ func TestCallsThroughTheRealTransport(t *testing.T) {
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
 			written := make(chan struct{}, 9)
-			d := &Desk{Options: Options{Client: &http.Client{
+			d := &Desk{Options: Options{Pacer: &fakePacer{}, Client: &http.Client{
 				Transport:     transport,
 				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			}}}
@@ -86,7 +88,10 @@ func TestCallsThroughTheRealTransport(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), c.timeout)
 			defer cancel()
 			call := Call{Message: &gateway.Message{ID: "m", Recipient: recipient}}
-			r, _ := d.call(ctx, &fakeProvider{url: url}, call, func() { written <- struct{}{} })
+			r, _, err := d.call(ctx, &fakeProvider{url: url}, call, func(context.Context) error { return nil }, func() { written <- struct{}{} })
+			if err != nil {
+				t.Fatal(err)
+			}
 			code := ""
 			if r.Error != nil {
 				code = r.Error.Code
@@ -110,4 +115,48 @@ func unused(t *testing.T) string {
 	}
 	defer l.Close()
 	return "http://" + l.Addr().String()
+}
+
+// TestBytesLeaveOnlyAfterTheLastLook proves on the real transport that a call
+// which may not depart writes nothing, and that one which may departs when its
+// connection is in hand and not before.
+func TestBytesLeaveOnlyAfterTheLastLook(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		var got atomic.Int32
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			got.Add(1)
+			_, _ = w.Write([]byte("wamid.1"))
+		}))
+		server.EnableHTTP2 = secure
+		if secure {
+			server.StartTLS()
+		} else {
+			server.Start()
+		}
+		d := &Desk{Options: Options{Pacer: &fakePacer{}, Client: server.Client(), Log: slog.New(slog.DiscardHandler)}}
+		call := func(depart func(context.Context) error) error {
+			_, _, err := d.call(t.Context(), &fakeProvider{url: server.URL}, Call{Message: &gateway.Message{ID: "m", Recipient: recipient}}, depart, func() {})
+			return err
+		}
+		for range 3 { // on a new connection, and on one that is kept
+			if err := call(func(context.Context) error { return errNotMade }); !errors.Is(err, errNotMade) && !secure {
+				t.Errorf("refused to depart: %v", err)
+			}
+			before := got.Load()
+			asked := false
+			if err := call(func(context.Context) error {
+				asked = true
+				if got.Load() != before {
+					t.Error("the request was there before it departed")
+				}
+				return nil
+			}); err != nil || !asked {
+				t.Errorf("departing: %v, asked %v", err, asked)
+			}
+		}
+		if n := got.Load(); !secure && n != 3 || secure && n < 3 {
+			t.Errorf("the server got %d requests, want 3", n)
+		}
+		server.Close()
+	}
 }

@@ -102,6 +102,9 @@ func Run(t *testing.T, s Suite) {
 	t.Run("secrets", s.secrets)
 	t.Run("media rules", s.mediaRules)
 	t.Run("concurrent use", s.concurrentUse)
+	if _, ok := s.New(BaseURL).(sender.Uploader); ok {
+		t.Run("uploads", s.uploads)
+	}
 }
 
 func (c *RequestCase) call() sender.Call {

@@ -62,6 +62,7 @@ const day = 24 * time.Hour
 // Codes whose meaning needs more than the number.
 const (
 	codeInvalidParameter = 100
+	codeInvalidValue     = 131009
 	codeMediaUpload      = 131053
 
 	subcodeNoSuchObject = "33" // of codeInvalidParameter: the object in the path

@@ -30,14 +30,17 @@ type Settings struct {
 	VerifyToken   string   // of the verification request; empty: every one is refused
 }
 
-// Provider implements sender.Provider and reads the webhooks. It is safe for
-// concurrent use and holds no state.
+// Provider implements sender.Provider and sender.Uploader, and reads the
+// webhooks. It is safe for concurrent use and holds no state.
 type Provider struct {
 	settings Settings
 	redactor *strings.Replacer
 }
 
-var _ sender.Provider = (*Provider)(nil)
+var (
+	_ sender.Provider = (*Provider)(nil)
+	_ sender.Uploader = (*Provider)(nil)
+)
 
 // New makes the provider of one phone number.
 func New(s Settings) *Provider {

@@ -24,6 +24,15 @@ type wireError struct {
 	TraceID   loose           `json:"fbtrace_id"`
 }
 
+// readError is the error of an answer that holds one.
+func readError(body []byte) (e wireError, ok bool) {
+	var envelope struct {
+		Error json.RawMessage `json:"error"`
+	}
+	ok = decode(body, &envelope) == nil && len(envelope.Error) > 0 && decode(envelope.Error, &e) == nil
+	return e, ok
+}
+
 // number is the code, if there is one.
 func (e *wireError) number() (int, bool) {
 	n, err := strconv.Atoi(strings.TrimSpace(string(e.Code)))

@@ -60,14 +60,15 @@ const (
 	maxAliases  = 8192
 )
 
-// Provider implements sender.Provider, sender.Preparer and sender.Recoverer,
-// and reads the callbacks. It is safe for concurrent use. What it remembers is
+// Provider implements sender.Provider, sender.Preparer, sender.Recoverer and
+// sender.Uploader, and reads the callbacks. It is safe for concurrent use. What it remembers is
 // a convenience: nothing is lost with it but a round trip.
 type Provider struct {
 	settings Settings
 	client   *http.Client
-	session  *session // nil without a login
-	changed  bool     // the password is NewPassword; guarded by the session's turn
+	session  *session     // nil without a login
+	changed  bool         // the password is NewPassword; guarded by the session's turn
+	denied   atomic.Int64 // uploads in a row that were refused for their token
 	attempts *recent[attemptKey, attemptState]
 	aliases  *recent[gateway.Recipient, string] // the host's number for a recipient
 	redactor atomic.Pointer[strings.Replacer]
@@ -77,6 +78,7 @@ var (
 	_ sender.Provider  = (*Provider)(nil)
 	_ sender.Preparer  = (*Provider)(nil)
 	_ sender.Recoverer = (*Provider)(nil)
+	_ sender.Uploader  = (*Provider)(nil)
 )
 
 // attemptKey names one attempt.

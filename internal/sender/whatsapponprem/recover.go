@@ -23,12 +23,19 @@ func (p *Provider) Recover(ctx context.Context, c sender.Call, a sender.Answer) 
 	e, _ := read(a.Body)
 	code, w := e.code()
 	switch {
-	case p.session != nil && (a.Status == http.StatusUnauthorized || w.Code != "" && code == codeAccessDenied):
+	case p.session != nil && deniesToken(a):
 		return p.logInAgain(ctx, keyOf(c))
 	case w.Code != "" && code == codeNotFound && unknownContact(w):
 		return p.resolve(ctx, c)
 	}
 	return false
+}
+
+// deniesToken reports whether the answer refuses the token a call was made with.
+func deniesToken(a sender.Answer) bool {
+	e, _ := read(a.Body)
+	code, w := e.code()
+	return a.Status == http.StatusUnauthorized || w.Code != "" && code == codeAccessDenied
 }
 
 // logInAgain replaces the token that the attempt was made with, unless somebody

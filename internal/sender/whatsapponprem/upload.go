@@ -3,7 +3,6 @@ package whatsapponprem
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -14,16 +13,9 @@ import (
 // mediaLife is how long the reference advises hosts to keep a file.
 const mediaLife = 30 * day
 
-// Upload is a file on its way to the host.
-type Upload struct {
-	Name, Type string
-	Size       int64
-	Body       io.Reader
-}
-
 // NewUpload renders the upload of a file: its bytes as they are. The dialect
 // has no place for its name. Errors are those of NewRequest.
-func (p *Provider) NewUpload(ctx context.Context, f Upload) (*http.Request, error) {
+func (p *Provider) NewUpload(ctx context.Context, f sender.Upload) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.settings.BaseURL+"/v1/media", f.Body)
 	if err != nil {
 		return nil, fmt.Errorf("render upload: %w", err)
@@ -47,14 +39,37 @@ func (p *Provider) InterpretUpload(a sender.Answer) (id string, expires time.Dur
 	}
 	ok := a.Status >= 200 && a.Status <= 299
 	if decode(a.Body, &body) == nil && ok && len(body.Media) > 0 && body.Media[0].ID != "" {
+		p.denied.Store(0)
 		return string(body.Media[0].ID), mediaLife, nil
 	}
 	r := p.Interpret(a)
 	switch {
+	case p.session != nil && deniesToken(a) && p.logInNext():
+		r.Error.Class = gateway.ClassTransient
 	case ok && (r.Outcome == gateway.OutcomeAccepted || r.Outcome == gateway.OutcomeUnknown):
 		return "", 0, odd("upload")
 	case r.Outcome == gateway.OutcomeUnknown:
 		r.Error.Class = gateway.ClassTransient
 	}
 	return "", 0, r.Error
+}
+
+// maxDenied is how many uploads in a row may be refused for their token, each
+// time with a login before the next: as many as may be under way when a token
+// is revoked, and then some.
+const maxDenied = 10
+
+// logInNext has the next call log in anew, for an upload's bytes can't be sent
+// twice. It reports whether that may help.
+func (p *Provider) logInNext() bool {
+	p.session.drop(0)
+	return p.denied.Add(1) <= maxDenied
+}
+
+// LostUpload implements sender.Uploader. Its code is that of everything which
+// isn't found; but of what a message to a person names, the rest is the person.
+func (p *Provider) LostUpload(a sender.Answer) bool {
+	e, _ := read(a.Body)
+	code, w := e.code()
+	return w.Code != "" && code == codeNotFound && !unknownContact(w)
 }

@@ -1,6 +1,7 @@
 package whatsapponprem_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -17,7 +18,7 @@ import (
 // S2-06 of the reference.
 func TestAnUploadIsTheFilesBytes(t *testing.T) {
 	const bytes = "\xff\xd8\xff\xe0 a picture"
-	req, err := whatsapponprem.New(settings(hostURL)).NewUpload(t.Context(), whatsapponprem.Upload{
+	req, err := whatsapponprem.New(settings(hostURL)).NewUpload(t.Context(), sender.Upload{
 		Name: "a.jpg", Type: "image/jpeg", Size: int64(len(bytes)), Body: strings.NewReader(bytes),
 	})
 	if err != nil {
@@ -66,6 +67,71 @@ func TestInterpretUpload(t *testing.T) {
 			}
 			if class != c.class {
 				t.Errorf("refused %v, want class %q", refused, c.class)
+			}
+		})
+	}
+}
+
+// A token that was refused is replaced by the next upload's login, unless that
+// has helped none of the last ones.
+func TestAnUploadsRefusedTokenIsReplaced(t *testing.T) {
+	h := newHost()
+	p := whatsapponprem.New(loggingIn(h))
+	upload := func() string {
+		t.Helper()
+		req, err := p.NewUpload(t.Context(), sender.Upload{Type: "image/jpeg", Body: strings.NewReader("x")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return req.Header.Get("Authorization")
+	}
+	deny := func(a sender.Answer, want gateway.Class) {
+		t.Helper()
+		if _, _, refused := p.InterpretUpload(a); refused == nil || refused.Class != want || refused.Code != "1005" {
+			t.Errorf("refused %v, want class %s", refused, want)
+		}
+	}
+	if got := upload(); got != "Bearer OPTOKEN-1" {
+		t.Errorf("authorization %q", got)
+	}
+	deny(unauthorized, gateway.ClassTransient)
+	if got := upload(); got != "Bearer OPTOKEN-2" {
+		t.Errorf("then authorization %q", got)
+	}
+	for range 9 {
+		deny(sender.Answer{Status: 403, Body: []byte(denied)}, gateway.ClassTransient)
+	}
+	deny(unauthorized, gateway.ClassSuspended)
+	if _, _, refused := p.InterpretUpload(sender.Answer{Status: 200, Body: []byte(`{"media":[{"id":"f0"}]}`)}); refused != nil {
+		t.Error(refused)
+	}
+	deny(unauthorized, gateway.ClassTransient)
+}
+
+func TestALoginThatFailsIsTheUploadsRefusal(t *testing.T) {
+	h := newHost()
+	h.password = "changed"
+	_, err := whatsapponprem.New(loggingIn(h)).NewUpload(t.Context(), sender.Upload{Type: "image/jpeg", Body: strings.NewReader("x")})
+	if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Class != gateway.ClassSuspended {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestLostUpload(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		answer sender.Answer
+		want   bool
+	}{
+		{"a file", sender.Answer{Status: 404, Body: []byte(`{"errors":[{"code":1006,"title":"Resource not found","details":"media f043afd0 not found"}]}`)}, true},
+		{"nobody says what", sender.Answer{Status: 404, Body: []byte(`{"errors":[{"code":1006,"title":"Resource not found"}]}`)}, true},
+		{"the recipient", noContact, false},
+		{"a wrong value", sender.Answer{Status: 400, Body: []byte(`{"errors":[{"code":1009,"title":"Parameter value is not valid"}]}`)}, false},
+		{"a path that isn't there", sender.Answer{Status: 404, Body: []byte(`<html>`)}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := whatsapponprem.New(settings(hostURL)).LostUpload(c.answer); got != c.want {
+				t.Errorf("%t", got)
 			}
 		})
 	}
