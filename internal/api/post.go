@@ -315,7 +315,7 @@ func (s *Server) judge(c *call, body *postBody, misread []gateway.FieldError) (p
 		}
 	}
 	post = gateway.Post{Message: v.message, IdempotencyKey: key}
-	post.Message.ID = gateway.NewMessageID(account.ID, now)
+	post.Message.ID = gateway.NewMessageID(account.ID, s.Now()) // not rounded: ids sort as messages came
 	post.BodyHash, err = body.hash()
 	return post, late, err
 }

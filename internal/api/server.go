@@ -177,10 +177,12 @@ func (s *Server) readyz(c *call) error {
 	return s.answer(c, http.StatusOK, map[string]string{"status": "ready"})
 }
 
-// Limits of a connection. A body's time is bounded where it is read, because
-// uploads take theirs.
+// Limits of a connection. net/http reads a body that a handler left, before it
+// answers: without a limit whoever sends one slowly holds the connection for
+// ever, with or without a key.
 const (
 	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 32 << 10
@@ -188,13 +190,14 @@ const (
 
 // NewHTTPServer is a server for the handler with the limits a public port
 // needs. Requests hang from ctx: ending it cuts off what Shutdown would wait
-// for in vain. A handler that takes longer than 30 s over one answer, such as a
-// stream, moves its deadline by http.ResponseController.
+// for in vain. A handler that takes longer than 15 s over a body or 30 s over an
+// answer, such as a stream, moves its deadline by http.ResponseController.
 func NewHTTPServer(ctx context.Context, addr string, h http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Addr:              addr,
 		Handler:           h,
 		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,

@@ -349,3 +349,10 @@ func TestServesOverASocket(t *testing.T) {
 		t.Errorf("too large: %d %q", res.StatusCode, body)
 	}
 }
+
+func TestServerBoundsHowLongABodyMayTake(t *testing.T) {
+	srv := NewHTTPServer(t.Context(), "", http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	if srv.ReadTimeout <= 0 || srv.ReadHeaderTimeout <= 0 || srv.WriteTimeout <= 0 || srv.IdleTimeout <= 0 {
+		t.Errorf("a connection may be held for ever: %+v", srv)
+	}
+}

@@ -71,7 +71,7 @@ func NewWorker(ctx context.Context, o Options) (_ *Worker, err error) {
 		Redis: w.rdb, Liveness: w.liveness,
 		Accounts: w.directory.Accounts, Revision: w.directory.Revision,
 		Open: w.desks.open, Due: st,
-		Log: o.Log, Registerer: registry, Host: host,
+		Log: o.Log, Registerer: registry, Host: host, DrainTimeout: drainTimeout(w.directory),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("build the queue's manager: %w", err)
@@ -81,6 +81,15 @@ func NewWorker(ctx context.Context, o Options) (_ *Worker, err error) {
 		Gatherer: registry,
 	})
 	return w, nil
+}
+
+// drainTimeout lets the longest call of all accounts end, and be recorded.
+func drainTimeout(d *Directory) time.Duration {
+	longest := 20 * time.Second
+	for _, a := range d.now.Load().accounts {
+		longest = max(longest, a.Timeout)
+	}
+	return longest + 10*time.Second
 }
 
 // Addr is where the worker's admin address is.

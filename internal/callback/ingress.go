@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,12 +13,18 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"sluice/internal/gateway"
 )
 
 // MaxBody is the longest body that is read, in bytes. Meta sends up to 3 MB in
 // one callback (Cloud API reference, webhooks).
 const MaxBody = 3<<20 + 256<<10
+
+// roomForBodies bounds what is read at one time, for nobody is known before the
+// whole body is there, in bytes.
+const roomForBodies = 64 << 20
 
 // The defaults of Options.
 const (
@@ -60,8 +67,9 @@ type Options struct {
 //
 // Safe for concurrent use.
 type Ingress struct {
-	o   Options
-	mux *http.ServeMux
+	o    Options
+	mux  *http.ServeMux
+	room *semaphore.Weighted
 }
 
 // NewIngress fills in the defaults of o.
@@ -90,7 +98,7 @@ func NewIngress(o Options) *Ingress {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	in := &Ingress{o: o, mux: http.NewServeMux()}
+	in := &Ingress{o: o, mux: http.NewServeMux(), room: semaphore.NewWeighted(roomForBodies)}
 	const plain, linked = "/callbacks/{account}", "/callbacks/{account}/{message}/{attempt}/{mac}"
 	in.mux.HandleFunc("GET "+plain, in.challenge)
 	in.mux.HandleFunc("POST "+plain, in.plain)
@@ -144,6 +152,15 @@ func (in *Ingress) linked(w http.ResponseWriter, r *http.Request) {
 func (in *Ingress) receive(w http.ResponseWriter, r *http.Request, message gateway.MessageID) (result, error) {
 	// The body is read before the account is looked up, so that an oversized or
 	// slow one doesn't tell which accounts exist.
+	size := r.ContentLength
+	if size < 0 || size > MaxBody {
+		size = MaxBody
+	}
+	if !in.room.TryAcquire(size) {
+		w.Header().Set("Retry-After", "1")
+		return resultBusy, nil
+	}
+	defer in.room.Release(size)
 	raw, res, err := in.read(w, r)
 	if res != "" {
 		return res, err
@@ -201,7 +218,8 @@ func (in *Ingress) read(w http.ResponseWriter, r *http.Request) ([]byte, result,
 	// The server lifts the deadline at the body's end. Where it can't set one,
 	// its own timeouts bound the read.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(in.o.BodyTimeout))
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	buffer := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead))
+	_, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, resultTooLarge, nil
 	}
@@ -209,7 +227,7 @@ func (in *Ingress) read(w http.ResponseWriter, r *http.Request) ([]byte, result,
 		w.Header().Set("Connection", "close")
 		return nil, resultIncomplete, fmt.Errorf("read body: %w", err)
 	}
-	return raw, "", nil
+	return buffer.Bytes(), "", nil
 }
 
 // authenticate returns the result that ends the request, or "".

@@ -608,3 +608,29 @@ func FuzzIngress(f *testing.F) {
 		}
 	})
 }
+
+func TestBodiesBeyondTheRoomForThemAreTurnedAway(t *testing.T) {
+	f := newFixture(t, func(*Options) {})
+	taken := 0
+	for f.ingress.room.TryAcquire(MaxBody) {
+		taken++
+	}
+	body := `{"receipts":[{"id":"p","status":"read"}]}`
+	post := func() *http.Response {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path(shop), strings.NewReader(body))
+		r.ContentLength = -1
+		w := httptest.NewRecorder()
+		f.ingress.ServeHTTP(w, r)
+		return w.Result()
+	}
+	if resp := post(); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("with %d bodies under way: %d", taken, resp.StatusCode)
+	}
+	f.ingress.room.Release(MaxBody)
+	if resp := post(); resp.StatusCode == http.StatusServiceUnavailable {
+		t.Error("turned away though there is room")
+	}
+	if !f.ingress.room.TryAcquire(MaxBody) {
+		t.Error("the room isn't given back")
+	}
+}

@@ -22,13 +22,14 @@ const (
 	resultNotJSON          result = "not_json"
 	resultUnreadable       result = "unreadable" // JSON, but not as the dialect knows it
 	resultUnavailable      result = "unavailable"
+	resultBusy             result = "busy" // too much is being read already
 )
 
 func results() []result {
 	return []result{
 		resultStored, resultIgnored, resultChallenged, resultChallengeRefused, resultUnknownAccount, resultPeerRefused,
 		resultUnsigned, resultBadSignature, resultBadLink, resultOtherMessage, resultTooLarge, resultIncomplete,
-		resultNotJSON, resultUnreadable, resultUnavailable,
+		resultNotJSON, resultUnreadable, resultUnavailable, resultBusy,
 	}
 }
 
@@ -45,7 +46,7 @@ func (r result) status() int {
 		return http.StatusForbidden
 	case resultTooLarge:
 		return http.StatusRequestEntityTooLarge
-	case resultIncomplete, resultUnreadable, resultUnavailable:
+	case resultIncomplete, resultUnreadable, resultUnavailable, resultBusy:
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusServiceUnavailable

@@ -40,10 +40,12 @@ type Options struct {
 type Desk struct {
 	Options
 
-	account    gateway.AccountID
-	breaker    *breaker
-	recipients recipients
-	door       door
+	account      gateway.AccountID
+	breaker      *breaker
+	recipients   recipients
+	lookers      chan struct{} // holds a token for each file that is looked at
+	lookPatience time.Duration // how long a lane waits for one
+	door         door
 
 	// working ends with Stop: nothing waits for its turn any longer. recording
 	// ends with Drain's patience: calls are cut off, and what was not recorded
@@ -71,7 +73,7 @@ type chores struct {
 
 // NewDesk opens a desk.
 func NewDesk(o Options) *Desk {
-	d := &Desk{Options: o, account: o.Lease.Account, doubt: make(map[gateway.Priority]time.Time), announce: make(chan struct{}, 1)}
+	d := &Desk{Options: o, account: o.Lease.Account, doubt: make(map[gateway.Priority]time.Time), announce: make(chan struct{}, 1), lookers: make(chan struct{}, lookersMost), lookPatience: lookPatience}
 	d.Log = o.Log.With("account", d.account)
 	d.working, d.stop = context.WithCancel(context.Background())
 	d.recording, d.abandon = context.WithCancel(context.Background())

@@ -722,6 +722,7 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 	}
 	change(&o)
 	w.desk = NewDesk(o)
+	w.desk.lookPatience = time.Hour // where it matters a test says so
 	synctest.Wait()
 	return w
 }

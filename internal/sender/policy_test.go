@@ -1,8 +1,10 @@
 package sender
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"sluice/internal/gateway"
 )
@@ -53,5 +55,52 @@ func TestChangesThatSomebodyWantsToKnowWakeTheQueue(t *testing.T) {
 		if w.wakeCount() == before {
 			w.Error("nobody was woken to tell")
 		}
+	})
+}
+
+func TestSlowFilesDoNotKeepTheLaneWaiting(t *testing.T) {
+	release := make(chan struct{})
+	var once sync.Once
+	inBubbleWith(t, func(o *Options) {
+		release = make(chan struct{})
+		o.Media = fakeMedia(func(gateway.File) (*gateway.Error, bool) {
+			<-release
+			return nil, false
+		})
+	}, func(w *world) {
+		w.desk.lookPatience = lookPatience
+		defer once.Do(func() { close(release) })
+		w.mu.Lock()
+		changed := *w.account
+		changed.CheckMedia = true
+		w.account = &changed
+		w.mu.Unlock()
+		picture := func(k *kept) {
+			k.Content = gateway.Content{Type: gateway.TypeImage, Image: &gateway.Media{Link: "https://slow.example/a.jpg"}}
+		}
+		began := time.Now()
+		var tasks []gateway.Task
+		for range lookersMost + 8 {
+			task := w.post(picture)
+			w.process(task)
+			tasks = append(tasks, task)
+		}
+		if took := time.Since(began); took.Round(time.Millisecond) != lookersMost*lookPatience {
+			w.Errorf("%d pictures kept the lane for %v, want %v and nothing for those beyond", len(tasks), took, lookersMost*lookPatience)
+		}
+		for _, task := range tasks {
+			if m := w.message(task); m.Status != gateway.StatusQueued || !m.behind || m.Spent != 0 {
+				w.Fatalf("a picture is %s, keeps its place: %v", m.Status, m.behind)
+			}
+		}
+		w.expectCalls(0)
+		once.Do(func() { close(release) })
+		pass(lookDefer)
+		synctest.Wait()
+		for _, task := range w.keep() {
+			w.process(task)
+		}
+		synctest.Wait()
+		w.expectCalls(len(tasks))
 	})
 }

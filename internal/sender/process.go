@@ -24,6 +24,10 @@ const (
 	behindTries = 20
 	behindDefer = 500 * time.Millisecond
 	mediaDefer  = 15 * time.Second
+
+	lookPatience = 150 * time.Millisecond
+	lookDefer    = 500 * time.Millisecond
+	lookersMost  = 32 // files of an account that are looked at at one time
 )
 
 // Process takes one task through the stages until its attempt has begun, which
@@ -107,22 +111,73 @@ func (d *Desk) check(ctx context.Context, a *attempt) (done bool, err error) {
 		if f.Media.Link == "" {
 			continue
 		}
-		refused, retryable, err := d.look(ctx, a, f)
+		if a.account.UploadMedia { // while it is shut the provider is left alone
+			if err := d.untilOpen(ctx, t.Priority); err != nil {
+				return false, err
+			}
+		}
+		r, ended := d.lookAside(ctx, a, f)
 		switch {
-		case err != nil:
-			return false, err
-		case refused == nil:
-		case refused.Class == gateway.ClassSuspended:
-			return true, d.suspend(ctx, a, refused)
-		case retryable:
-			d.Log.InfoContext(ctx, "a file can't be looked at now", "message", t.Message, "code", refused.Code)
+		case !ended:
+			return true, d.park(ctx, t, lookDefer, true)
+		case r.err != nil:
+			return false, r.err
+		case r.refused == nil:
+		case r.refused.Class == gateway.ClassSuspended:
+			return true, d.suspend(ctx, a, r.refused)
+		case r.retryable:
+			d.Log.InfoContext(ctx, "a file can't be looked at now", "message", t.Message, "code", r.refused.Code)
 			return true, d.park(ctx, t, mediaDefer, false)
 		default:
-			return true, d.refuse(ctx, t, refused)
+			return true, d.refuse(ctx, t, r.refused)
 		}
 	}
 	a.nameUploads()
 	return false, nil
+}
+
+// looked is what came of looking at a file.
+type looked struct {
+	refused   *gateway.Error
+	retryable bool
+	err       error
+	panicked  any
+}
+
+// lookAside looks at a file without keeping others waiting: a host that is slow
+// must not fill the lane. ended is false if it takes longer than a moment, or if
+// too many are being looked at; then it goes on aside, and what it finds is
+// there when the message comes back.
+func (d *Desk) lookAside(ctx context.Context, a *attempt, f gateway.File) (r looked, ended bool) {
+	select {
+	case d.lookers <- struct{}{}:
+	default:
+		return looked{}, false
+	}
+	result := make(chan looked, 1)
+	d.running.Go(func() {
+		defer func() { <-d.lookers }()
+		defer func() {
+			if v := recover(); v != nil {
+				result <- looked{panicked: v}
+			}
+		}()
+		refused, retryable, err := d.look(d.working, a, f)
+		result <- looked{refused: refused, retryable: retryable, err: err}
+	})
+	timer := time.NewTimer(d.lookPatience)
+	defer timer.Stop()
+	select {
+	case r = <-result:
+	case <-timer.C:
+		return looked{}, false
+	case <-ctx.Done():
+		return looked{err: ctx.Err()}, true
+	}
+	if r.panicked != nil {
+		panic(r.panicked) // where it is handled
+	}
+	return r, true
 }
 
 // resolve replaces our own ids, where the message names another one, by the

@@ -55,9 +55,6 @@ func (d *Desk) look(ctx context.Context, a *attempt, f gateway.File) (refused *g
 		refused, retryable = d.Media.Judge(ctx, f, a.provider.MediaRule(f.Kind))
 		return refused, retryable, ctx.Err()
 	}
-	if err := d.untilOpen(ctx, a.task.Priority); err != nil { // while it is shut the provider is left alone
-		return nil, false, err
-	}
 	a.askedAt = time.Now()
 	refused, retryable = d.upload(ctx, a, u, f)
 	return refused, retryable, ctx.Err()
