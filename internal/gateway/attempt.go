@@ -43,6 +43,7 @@ type Chores struct {
 	NextIn  time.Duration // until something is due again; zero: nothing waits
 	HeldFor time.Duration // what is left of the account's hold
 	Paused  []Priority    // lanes that an operator has paused
+	More    bool          // there was more to do than is done at one time
 }
 
 // Fenced reports that the account has another owner now.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sluice/internal/gateway"
 )
 
@@ -169,13 +171,34 @@ func (d *Desk) ShutUntil(p gateway.Priority) time.Time {
 // Keep does what is due for the account and puts what comes of it into the
 // lanes. next is when it wants to be called again at the latest.
 func (d *Desk) Keep(ctx context.Context) (next time.Time, lanes []gateway.Priority, err error) {
+	for range keepRounds {
+		var more bool
+		var got []gateway.Priority
+		next, got, more, err = d.keepOnce(ctx)
+		for _, p := range got {
+			if !slices.Contains(lanes, p) {
+				lanes = append(lanes, p)
+			}
+		}
+		if err != nil || !more {
+			break
+		}
+	}
+	return next, lanes, err
+}
+
+// keepRounds bounds one Keep when very much is due at one time. The store does
+// a hundred of each kind in a round, so that no script holds it up.
+const keepRounds = 50
+
+func (d *Desk) keepOnce(ctx context.Context) (next time.Time, lanes []gateway.Priority, more bool, err error) {
 	account, _ := d.current()
 	d.mu.Lock()
 	d.kept.next = time.Time{} // what is written from here on may be missing in the answer
 	d.mu.Unlock()
 	got, err := d.Store.Keep(ctx, d.Lease, account.MaxAttempts)
 	if err != nil {
-		return time.Time{}, nil, err
+		return time.Time{}, nil, false, err
 	}
 	now := time.Now()
 	if got.NextIn > 0 {
@@ -191,7 +214,7 @@ func (d *Desk) Keep(ctx context.Context) (next time.Time, lanes []gateway.Priori
 	}
 	d.mu.Unlock()
 	lanes, err = d.enqueue(ctx, got.Tasks)
-	return next, lanes, err
+	return next, lanes, got.More, err
 }
 
 // Adopt gives fresh tasks to messages whose tasks died with another worker.
@@ -204,11 +227,30 @@ func (d *Desk) Adopt(ctx context.Context, ids []gateway.MessageID) error {
 	return err
 }
 
+// enqueue puts tasks into their lanes, each lane's in this order, and strikes
+// those that are there from the outbox.
 func (d *Desk) enqueue(ctx context.Context, tasks []gateway.Task) (lanes []gateway.Priority, err error) {
+	there := make([]bool, len(tasks))
+	var g errgroup.Group
+	for _, p := range gateway.Priorities() {
+		g.Go(func() error {
+			for i, t := range tasks {
+				if t.Priority != p {
+					continue
+				}
+				if err := d.Queue.Enqueue(ctx, d.account, t); err != nil {
+					return err
+				}
+				there[i] = true
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
 	var done []gateway.Task
-	for _, t := range tasks {
-		if err = d.Queue.Enqueue(ctx, d.account, t); err != nil {
-			break
+	for i, t := range tasks {
+		if !there[i] {
+			continue
 		}
 		done = append(done, t)
 		if !slices.Contains(lanes, t.Priority) {

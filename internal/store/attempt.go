@@ -94,11 +94,12 @@ func (s *Store) Keep(ctx context.Context, lease gateway.Lease, maxAttempts int) 
 	if got[0] == string(gateway.VerdictFenced) {
 		return gateway.Chores{}, gateway.Fenced{Account: lease.Account}
 	}
-	tasks, err := decodeTasks(got[4:])
+	tasks, err := decodeTasks(got[5:])
 	chores := gateway.Chores{
 		Tasks:   tasks,
 		NextIn:  time.Duration(number(got[1])) * time.Millisecond,
 		HeldFor: time.Duration(number(got[2])) * time.Millisecond,
+		More:    got[4] == "1",
 	}
 	for _, p := range gateway.Priorities() {
 		if strings.ContainsAny(got[3], "a"+laneLetter(p)) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -957,6 +958,30 @@ func TestAPageIsBoundedInBytes(t *testing.T) {
 		}
 		if len(seen) != messages || pages < 3 {
 			t.Errorf("%d messages on %d pages, want %d on a few", len(seen), pages, messages)
+		}
+	})
+}
+
+func TestTransactionalComesBackFirstHoweverMuchBulkIsDue(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		scheduled := func(p gateway.Priority) gateway.Message {
+			m := text("+46732001122", "x")
+			m.Priority, m.SendAt = p, m.CreatedAt.Add(time.Millisecond)
+			return b.accept(m)
+		}
+		for range 150 {
+			scheduled(gateway.Bulk)
+		}
+		code := scheduled(gateway.Transactional)
+		for code.SendAt.After(time.Now()) { // it is over in a moment
+			runtime.Gosched()
+		}
+		c := b.keep()
+		if !c.More {
+			t.Error("it doesn't say that there is more")
+		}
+		if !slices.ContainsFunc(c.Tasks, func(task gateway.Task) bool { return task.Message == code.ID }) {
+			t.Error("the one-time code waits for bulk")
 		}
 	})
 }

@@ -3,16 +3,18 @@
 -- Args: worker, epoch, most entries of a kind, age in ms at which a line of
 -- the outbox is enqueued again, most attempts of a message.
 -- Returns "kept", ms until the next thing is due (0: nothing waits), ms of the
--- account's hold, what is paused (a all, t, b), then id#sequence and lane of
--- each task.
+-- account's hold, what is paused (a all, t, b), whether there was more than it
+-- did at one time (0, 1), then id#sequence and lane of each task.
 if not owned(arg(1), arg(2)) then return {'fenced'} end
 even_if_full()
 local most, at = tonumber(arg(3)), clock()
 local stale, attempts = tonumber(arg(4)), tonumber(arg(5))
-local tasks = {}
+local tasks, more = {}, '0'
 
 local function overdue(name, till)
-  return redis.call('ZRANGEBYSCORE', P .. name, '-inf', int(till), 'LIMIT', 0, most)
+  local found = redis.call('ZRANGEBYSCORE', P .. name, '-inf', int(till), 'LIMIT', 0, most)
+  if #found == most then more = '1' end
+  return found
 end
 
 for _, id in ipairs(overdue('fly', at)) do
@@ -110,7 +112,7 @@ local held = hold[1] and math.max(tonumber(hold[1]) - at, 0) or 0
 local paused = (hold[2] and 'a' or '') .. (hold[3] and 't' or '') .. (hold[4] and 'b' or '')
 if held > 0 and (next_due == 0 or at + held < next_due) then next_due = at + held end
 
-local result = {'kept', int(next_due == 0 and 0 or math.max(next_due - at, 1)), int(held), paused}
+local result = {'kept', int(next_due == 0 and 0 or math.max(next_due - at, 1)), int(held), paused, more}
 for _, task in ipairs(tasks) do
   result[#result + 1] = task[1]
   result[#result + 1] = task[2]
