@@ -228,6 +228,17 @@ func (d *Directory) CallbackSecrets() [][]byte { return d.now.Load().whsec }
 // Revision is the configuration's.
 func (d *Directory) Revision() int64 { return d.now.Load().config.Revision() }
 
+// Digest tells versions of the file apart, wherever they lie.
+func (d *Directory) Digest() string { return d.now.Load().config.Digest() }
+
+// retired stands for an account that has left the configuration: it is paused,
+// and what it still has expires and goes as the defaults say.
+func (d *Directory) retired(id gateway.AccountID) *account {
+	a := &account{Account: d.now.Load().config.GatewayAccount(config.Account{ID: id})}
+	a.Paused = true
+	return a
+}
+
 // retention is how long an account's messages are kept. An account that has
 // left the configuration keeps by the defaults.
 func (d *Directory) retention(id gateway.AccountID) gateway.Retention {

@@ -218,3 +218,11 @@ func TestAReplacementThatCannotBeLeavesTheOneBefore(t *testing.T) {
 		t.Errorf("a is %+v of %v", a, d.Accounts())
 	}
 }
+
+func TestAnAccountThatLeftIsKeptAndNeverSends(t *testing.T) {
+	d := directory(t, twoAccounts)
+	defer d.Close()
+	if a := d.retired("gone"); !a.Paused || a.ID != "gone" || a.Retention.Record != 2*time.Hour || a.MaxAttempts == 0 {
+		t.Errorf("it is %+v", a.Account)
+	}
+}

@@ -69,7 +69,7 @@ func NewWorker(ctx context.Context, o Options) (_ *Worker, err error) {
 	}
 	w.manager, err = queue.NewManager(queue.Options{
 		Redis: w.rdb, Liveness: w.liveness,
-		Accounts: w.directory.Accounts, Revision: w.directory.Revision,
+		Accounts: w.directory.Accounts, Revision: w.directory.Revision, Digest: w.directory.Digest,
 		Open: w.desks.open, Due: st,
 		Log: o.Log, Registerer: registry, Host: host, DrainTimeout: drainTimeout(w.directory),
 	})
@@ -161,6 +161,9 @@ func refused(err error) bool { return errors.Is(err, netguard.ErrRefused) }
 func (d *desks) open(g queue.Grant) queue.Desk {
 	id := g.Lease.Account
 	last, ok := d.directory.now.Load().accounts[id]
+	if !ok && g.Retired {
+		last, ok = d.directory.retired(id), true
+	}
 	if !ok {
 		return nil
 	}
