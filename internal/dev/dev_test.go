@@ -190,7 +190,7 @@ func TestThePrintedCommandsSendThroughBothProvidersWithAnyRedis(t *testing.T) {
 			}
 			d.stop(t)
 			kept := "what waits stays in Redis"
-			if o.Embedded {
+			if c.name == "an embedded one" {
 				kept = "what waits is gone with the memory it was in"
 			}
 			if !strings.HasSuffix(d.out.String(), "\nDraining: calls under way are finished, "+kept+".\n") {

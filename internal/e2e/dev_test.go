@@ -79,7 +79,7 @@ func TestDevDrainsOnASignal(t *testing.T) {
 			}
 
 			d = launchDev(t, dir)
-			if m = d.get(t, m.ID); m.Status != "accepted" || m.ProviderMessageID == "" {
+			if m = d.get(t, m.ID); m.Status != "read" || m.ProviderMessageID == "" {
 				t.Errorf("the message in flight is %+v", m)
 			}
 			d.stop(t)

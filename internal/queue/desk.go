@@ -16,9 +16,10 @@ type Desk interface {
 	// a row, or panics, steps aside for half a minute instead, behind those that
 	// wait. Process returns promptly once its ctx ends or Stop was called.
 	Process(ctx context.Context, t gateway.Task) error
-	// Adopt is called after a takeover from a dead worker, before any task is
-	// processed, with the messages whose tasks asynq still counts as active: it
-	// enqueues anew what has no intent. An error has it called again.
+	// Adopt is called with messages whose tasks asynq counts as active though
+	// nobody has them: after a takeover from a dead worker, before any task is
+	// processed, and later with those that got lost on their way. It enqueues
+	// anew what has no intent. An error has it called again.
 	Adopt(ctx context.Context, tasks []gateway.MessageID) error
 	// Keep does what is due (parked retries, stale outbox, expiries) and says
 	// when it wants to be called next at the latest; zero: nothing is waiting.
@@ -49,6 +50,9 @@ type Arriver interface {
 // Grant is what a desk is opened with.
 type Grant struct {
 	Lease gateway.Lease
+	// Retired: the account isn't in the configuration, but has something due. Its
+	// lanes never open; Keep is called as for every other.
+	Retired bool
 	// FirstSendIn is how long to wait before the first send, so that the pace
 	// holds across owners.
 	FirstSendIn time.Duration
@@ -66,6 +70,11 @@ type Due interface {
 	// DueAccounts reads the accounts whose time has come, with that time, in one
 	// command.
 	DueAccounts(ctx context.Context) (map[gateway.AccountID]int64, error)
+	// Claim moves the time that was seen to two seconds from now, before the
+	// account is looked after, and returns the account's time as it is then. Who
+	// asks for the account within a second of it moves the time again, so that
+	// Settle sees it.
+	Claim(ctx context.Context, account gateway.AccountID, seen int64) (claimed int64, err error)
 	// Settle replaces the time that was seen by next, or removes the account if
 	// next is zero. If the time is no longer the one seen, nothing changes.
 	Settle(ctx context.Context, account gateway.AccountID, seen int64, next time.Time) error

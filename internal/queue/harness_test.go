@@ -21,8 +21,10 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	testTTL   = 800 * time.Millisecond
-	testRenew = 200 * time.Millisecond
+	// A worker that can't renew for all of testTTL lapses, as it should: on a busy
+	// machine it needs a margin.
+	testTTL   = 2500 * time.Millisecond
+	testRenew = 250 * time.Millisecond
 	testIdle  = 150 * time.Millisecond
 
 	// patience is for what should happen at once, on a machine that is busy.
@@ -77,12 +79,17 @@ type world struct {
 	seen    map[gateway.AccountID]int64            // due
 	kept    map[gateway.AccountID]int              // calls of Keep
 	keepErr error
+	adopt   func([]gateway.MessageID) error // nil: nothing has to be enqueued anew
+	refuse  bool                            // Open answers nil
+	asked   map[gateway.AccountID]int       // calls of Open
+	claims  error
 }
 
 func newWorld() *world {
 	w := &world{
 		gate: make(chan struct{}), shut: make(map[gateway.Priority]time.Time),
 		seen: make(map[gateway.AccountID]int64), kept: make(map[gateway.AccountID]int),
+		asked: make(map[gateway.AccountID]int),
 	}
 	close(w.gate)
 	return w
@@ -116,8 +123,12 @@ func (w *world) hasSent(id gateway.MessageID) (found bool) {
 func (w *world) open(g Grant) Desk {
 	d := &fakeDesk{w: w, g: g, stopped: make(chan struct{})}
 	w.mu.Lock()
-	opened := w.opened
+	opened, refuse := w.opened, w.refuse
+	w.asked[g.Lease.Account]++
 	w.mu.Unlock()
+	if refuse {
+		return nil
+	}
 	if opened != nil {
 		opened(g)
 	}
@@ -138,7 +149,7 @@ func (w *world) owned() map[string][]gateway.AccountID {
 	return owned
 }
 
-// DueAccounts and Settle make a world the due index too.
+// DueAccounts, Claim and Settle make a world the due index too.
 func (w *world) DueAccounts(context.Context) (map[gateway.AccountID]int64, error) {
 	due := make(map[gateway.AccountID]int64)
 	w.do(func() {
@@ -149,6 +160,31 @@ func (w *world) DueAccounts(context.Context) (map[gateway.AccountID]int64, error
 		}
 	})
 	return due, nil
+}
+
+func (w *world) Claim(_ context.Context, account gateway.AccountID, seen int64) (claimed int64, err error) {
+	w.do(func() {
+		if err = w.claims; err != nil {
+			return
+		}
+		if w.seen[account] == seen {
+			w.seen[account] = time.Now().Add(2 * time.Second).UnixMilli()
+		}
+		claimed = w.seen[account]
+	})
+	return claimed, err
+}
+
+// reminder is how long after an acceptance its account is due.
+const reminder = 900 * time.Millisecond
+
+// remind has the account looked after, as an acceptance does. The caller holds
+// the world still.
+func (w *world) remind(account gateway.AccountID) {
+	at := time.Now().Add(reminder).UnixMilli()
+	if old, ok := w.seen[account]; !ok || at < old {
+		w.seen[account] = at
+	}
 }
 
 func (w *world) Settle(_ context.Context, account gateway.AccountID, seen int64, next time.Time) error {
@@ -211,8 +247,13 @@ func (d *fakeDesk) Process(ctx context.Context, t gateway.Task) error {
 }
 
 func (d *fakeDesk) Adopt(_ context.Context, messages []gateway.MessageID) error {
-	d.w.do(func() { d.w.adopted = append(d.w.adopted, messages...) })
-	return nil
+	d.w.mu.Lock()
+	defer d.w.mu.Unlock()
+	d.w.adopted = append(d.w.adopted, messages...)
+	if d.w.adopt == nil {
+		return nil
+	}
+	return d.w.adopt(messages)
 }
 
 func (d *fakeDesk) Keep(context.Context) (next time.Time, lanes []gateway.Priority, err error) {

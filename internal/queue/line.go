@@ -81,6 +81,12 @@ func (l *line) forget(id string) {
 	l.out = slices.Delete(l.out, i, i+1)
 }
 
+// has reports whether the task left the queue and is neither handled nor back.
+func (l *line) has(id string) bool {
+	p, _ := l.find(id)
+	return p != nil
+}
+
 // giveBack calls put once every task that left the queue later is gone. The
 // task keeps its place if put says that it has to be called again.
 func (l *line) giveBack(ctx context.Context, id string, put func() (again bool)) {

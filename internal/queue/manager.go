@@ -44,12 +44,16 @@ type Options struct {
 	Liveness redis.UniversalClient
 
 	// Accounts lists the accounts of the configuration, Revision says how new it
-	// is. They are read again after Refresh.
+	// is, and Digest, which may be nil, tells configurations apart: one with the
+	// newest's digest isn't older, whatever its revision. They are read again
+	// after Refresh.
 	Accounts func() []gateway.AccountID
 	Revision func() int64
+	Digest   func() string
 
 	// Open makes the desk of an account that this worker owns from now on. It
-	// must not block. nil: the account has just left the configuration.
+	// must not block. nil: the account has just left the configuration, or is
+	// retired and shall be left alone for a while.
 	Open func(Grant) Desk
 	Due  Due
 
@@ -103,6 +107,7 @@ type Manager struct {
 	o        Options
 	started  time.Time
 	registry registry
+	retirees retirees
 	metrics  *metrics
 	look     chan struct{} // workers or the configuration changed
 	slots    chan struct{} // breadth of them, for what seats do with Redis
@@ -110,11 +115,12 @@ type Manager struct {
 	running sync.WaitGroup  // seats
 	hard    context.Context // ends what outlasts every bound
 
-	mu      sync.Mutex
-	seats   map[gateway.AccountID]*seat
-	reports map[gateway.AccountID]ownership // not yet in the directory
-	freed   bool                            // one of them is free to be taken
-	report  chan struct{}
+	mu         sync.Mutex
+	configured map[gateway.AccountID]bool // as balance saw it last
+	seats      map[gateway.AccountID]*seat
+	reports    map[gateway.AccountID]ownership // not yet in the directory
+	freed      bool                            // one of them is free to be taken
+	report     chan struct{}
 }
 
 // NewManager checks the options and registers the metrics. It doesn't connect.
@@ -129,7 +135,8 @@ func NewManager(o Options) (*Manager, error) {
 	}
 	return &Manager{
 		o: o, started: time.Now(), registry: registry{o.Redis}, metrics: metrics,
-		look: make(chan struct{}, 1), slots: make(chan struct{}, breadth), report: make(chan struct{}, 1),
+		retirees: retirees{seen: make(map[gateway.AccountID]sighting)},
+		look:     make(chan struct{}, 1), slots: make(chan struct{}, breadth), report: make(chan struct{}, 1),
 		seats: make(map[gateway.AccountID]*seat), reports: make(map[gateway.AccountID]ownership),
 	}, nil
 }
@@ -193,7 +200,7 @@ func (m *Manager) ended() <-chan struct{} {
 // live is one life: from the first successful renewal until the worker lapses
 // or ctx ends and everything is drained.
 func (m *Manager) live(ctx context.Context) {
-	l := newLife(context.WithoutCancel(ctx), presence{Host: m.o.Host, Revision: m.o.Revision(), StartedAt: m.started}, m.o.TTL)
+	l := newLife(context.WithoutCancel(ctx), m.presence(), m.o.TTL)
 	defer l.end(context.Canceled)
 	if !m.begin(ctx, l) {
 		return
@@ -212,9 +219,18 @@ func (m *Manager) live(ctx context.Context) {
 			timer.Stop()
 			pause(ctx, pokeGap)
 		}
-		l.presence.Revision = m.o.Revision()
+		l.presence = m.presence()
 		wait = m.keepAlive(l, m.balance)
 	}
+}
+
+// presence is what this worker says of itself now.
+func (m *Manager) presence() presence {
+	p := presence{Host: m.o.Host, Revision: m.o.Revision(), StartedAt: m.started}
+	if m.o.Digest != nil {
+		p.Digest = m.o.Digest()
+	}
+	return p
 }
 
 // begin registers the worker, as often as it takes.
@@ -287,8 +303,14 @@ func (m *Manager) balance(l *life) {
 		configured[account] = true
 	}
 	plan := share(v.members(), accounts, owners)
+	for account, to := range m.retirees.share(v.members(), owners, time.Now()) {
+		if !configured[account] {
+			plan[account] = to
+		}
+	}
 
 	m.mu.Lock()
+	m.configured = configured
 	seats := maps.Clone(m.seats)
 	m.mu.Unlock()
 	each := parallel{slots: make(chan struct{}, breadth)}
@@ -298,7 +320,7 @@ func (m *Manager) balance(l *life) {
 		}
 		shown := v.owners[account] == s.ownership()
 		switch {
-		case !configured[account], shown && plan[account] != l.nonce && s.adopted.Load():
+		case s.retired == configured[account], shown && plan[account] != l.nonce && s.adopted.Load():
 			s.end()
 		case s.doubt.Load(), !shown && time.Since(s.since) > 2*m.o.Renew:
 			each.do(func() { m.verify(ctx, s) })
@@ -307,7 +329,7 @@ func (m *Manager) balance(l *life) {
 	for account, to := range plan {
 		s := seats[account]
 		if to == l.nonce && (s == nil || s.life != l) {
-			each.do(func() { m.take(ctx, l, account, v.owners[account], s) })
+			each.do(func() { m.take(ctx, l, account, v.owners[account], s, !configured[account]) })
 		}
 	}
 	for account, o := range v.owners {
@@ -320,7 +342,7 @@ func (m *Manager) balance(l *life) {
 }
 
 // take makes the account this worker's, if it is still as the directory says.
-func (m *Manager) take(ctx context.Context, l *life, account gateway.AccountID, seen ownership, before *seat) {
+func (m *Manager) take(ctx context.Context, l *life, account gateway.AccountID, seen ownership, before *seat, retired bool) {
 	c, err := m.registry.take(ctx, account, seen, l.nonce)
 	if err != nil {
 		m.o.Log.WarnContext(ctx, "account not taken", "account", account, "err", err)
@@ -331,14 +353,15 @@ func (m *Manager) take(ctx context.Context, l *life, account gateway.AccountID, 
 		return
 	}
 	m.tell(account, c.now, false)
-	s := newSeat(m, l, gateway.Lease{Account: account, Worker: l.nonce, Epoch: c.now.epoch}, before)
+	s := newSeat(m, l, gateway.Lease{Account: account, Worker: l.nonce, Epoch: c.now.epoch}, before, retired)
 	if seen.worker == "" {
 		s.adopted.Store(true) // it was let go in order
 	} else {
 		m.metrics.takeovers.Inc()
 	}
-	s.desk = m.o.Open(Grant{Lease: s.lease, FirstSendIn: c.wait, Alive: s.alive, Wake: s.wake})
+	s.desk = m.o.Open(Grant{Lease: s.lease, Retired: retired, FirstSendIn: c.wait, Alive: s.alive, Wake: s.wake})
 	if s.desk == nil {
+		m.retirees.refuse(account, time.Now())
 		s.release(ctx, c.wait)
 		return
 	}
@@ -508,19 +531,31 @@ func (m *Manager) watchDue(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if m.owned() == 0 {
-			continue
-		}
 		due, err := m.o.Due.DueAccounts(ctx)
 		if err != nil && !failed && ctx.Err() == nil {
 			m.o.Log.WarnContext(ctx, "due index not read, trying on", "err", err)
 		}
 		failed = err != nil
-		for account, at := range due {
-			if s := m.seat(account); s != nil {
-				s.due(at)
-			}
+		m.heed(due)
+	}
+}
+
+// heed passes on what the due index shows.
+func (m *Manager) heed(due map[gateway.AccountID]int64) {
+	m.mu.Lock()
+	configured := m.configured
+	m.mu.Unlock()
+	var retired []gateway.AccountID
+	for account, at := range due {
+		if s := m.seat(account); s != nil {
+			s.due(at)
 		}
+		if configured != nil && !configured[account] {
+			retired = append(retired, account)
+		}
+	}
+	if m.retirees.show(retired, time.Now()) {
+		signal(m.look)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,14 +114,56 @@ func reversed(ids []gateway.AccountID) []gateway.AccountID {
 	return ids
 }
 
-func TestMembersOfAnOlderRevisionAcceptNothing(t *testing.T) {
+func TestMembersWithAnOlderConfigurationAcceptNothing(t *testing.T) {
 	t.Parallel()
-	v := view{live: map[string]presence{"old": {Revision: 1}, "new": {Revision: 2}, "leaving": {Revision: 2, Leaving: true}}}
-	want := []member{{nonce: "leaving"}, {nonce: "new", accepts: true, keeps: true}, {nonce: "old", keeps: true}}
-	got := v.members()
-	slices.SortFunc(got, func(a, b member) int { return strings.Compare(a.nonce, b.nonce) })
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(member{})); diff != "" {
-		t.Errorf("members (-want +got):\n%s", diff)
+	accepts, keeps, leaves := member{accepts: true, keeps: true}, member{keeps: true}, member{}
+	tests := []struct {
+		name string
+		live map[string]presence
+		want map[string]member
+	}{
+		{
+			name: "an older revision only keeps, one that leaves not even that",
+			live: map[string]presence{"old": {Revision: 1}, "new": {Revision: 2}, "left": {Revision: 2, Leaving: true}},
+			want: map[string]member{"old": keeps, "new": accepts, "left": leaves},
+		},
+		{
+			name: "the same configuration is as new on every host",
+			live: map[string]presence{"a": {Revision: 1, Digest: "x"}, "b": {Revision: 7, Digest: "x"}},
+			want: map[string]member{"a": accepts, "b": accepts},
+		},
+		{
+			name: "another configuration of an older revision only keeps",
+			live: map[string]presence{"a": {Revision: 1, Digest: "x"}, "b": {Revision: 7, Digest: "y"}, "c": {Revision: 5, Digest: "x"}},
+			want: map[string]member{"a": keeps, "b": accepts, "c": keeps},
+		},
+		{
+			name: "two configurations of the newest revision both count as new",
+			live: map[string]presence{"a": {Revision: 7, Digest: "x"}, "b": {Revision: 7, Digest: "y"}, "c": {Revision: 1, Digest: "x"}},
+			want: map[string]member{"a": accepts, "b": accepts, "c": accepts},
+		},
+		{
+			name: "what leaves still says what is newest",
+			live: map[string]presence{"a": {Revision: 1, Digest: "x"}, "b": {Revision: 7, Digest: "y", Leaving: true}},
+			want: map[string]member{"a": keeps, "b": leaves},
+		},
+		{
+			name: "without a digest the revision decides",
+			live: map[string]presence{"a": {Revision: 1}, "b": {Revision: 7}, "c": {Revision: 1, Digest: "x"}, "d": {Revision: 7, Digest: "x"}},
+			want: map[string]member{"a": keeps, "b": accepts, "c": accepts, "d": accepts},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := make(map[string]member)
+			for _, m := range (view{live: tt.live}).members() {
+				got[m.nonce] = member{accepts: m.accepts, keeps: m.keeps}
+			}
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(member{})); diff != "" {
+				t.Errorf("members (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

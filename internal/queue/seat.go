@@ -24,6 +24,14 @@ const (
 	// keepGap lets reasons to call Keep that come together be one.
 	keepGap = 50 * time.Millisecond
 
+	// lookEvery is how often the lanes are looked into at least: with each of the
+	// backstop's calls.
+	lookEvery = keepEvery * 3 / 4
+
+	// settleWithin is how soon after the claim of a due account it has to be
+	// settled: Claim doesn't see everybody who asks later than that.
+	settleWithin = time.Second
+
 	// retryGap is the wait after an error of Redis or of the desk.
 	retryGap = time.Second
 
@@ -44,6 +52,8 @@ type seat struct {
 	lease gateway.Lease
 	life  *life
 	since time.Time
+	// retired: the account isn't configured, so its lanes never open.
+	retired bool
 	// before is the seat of the account in an earlier life of this process.
 	before *seat
 	desk   Desk
@@ -73,22 +83,39 @@ type laneSlot struct {
 	wanted   bool      // there may be something in its queues
 	notUntil time.Time // it stays closed after a failure
 	returnAt time.Time // a task that stepped aside comes back
+	strays   []stray   // the oldest first
 
 	mu       sync.Mutex
 	failures map[string]int // in a row, by task
 	reopenAt time.Time      // it has to give tasks back first; zero: it hasn't
 }
 
-// kept is what Keep said.
-type kept struct {
-	next  time.Time
-	lanes []gateway.Priority
-	err   error
+// chore is one call of Keep and what goes with it.
+type chore struct {
+	dueAt int64                         // as the due index showed it; 0: not due
+	look  bool                          // into the lanes
+	lost  map[gateway.Priority][]string // strays, to be adopted
 }
 
-func newSeat(m *Manager, l *life, lease gateway.Lease, before *seat) *seat {
+// kept is what came of it.
+type kept struct {
+	next    time.Time
+	lanes   []gateway.Priority
+	found   map[gateway.Priority]content // nil: nobody looked
+	adopted map[gateway.Priority][]string
+	err     error
+}
+
+// content is what asynq has of a lane.
+type content struct {
+	pending  int64
+	active   []string  // ids of tasks, the oldest first
+	returnAt time.Time // the first task that stepped aside comes back
+}
+
+func newSeat(m *Manager, l *life, lease gateway.Lease, before *seat, retired bool) *seat {
 	s := &seat{
-		m: m, log: m.o.Log.With("account", lease.Account), lease: lease, life: l, since: time.Now(), before: before,
+		m: m, log: m.o.Log.With("account", lease.Account), lease: lease, life: l, since: time.Now(), before: before, retired: retired,
 		quiet: make(chan struct{}), event: make(chan struct{}, 1),
 		lanes: make(map[gateway.Priority]*laneSlot), rung: make(map[gateway.Priority]bool),
 	}
@@ -184,81 +211,126 @@ func (s *seat) inherit() bool {
 }
 
 func (s *seat) tryInherit() error {
-	if !s.adopted.Load() {
-		tasks, err := s.orphans()
-		if err != nil {
-			return err
-		}
-		if len(tasks) > 0 {
-			if err := s.desk.Adopt(s.ctx, tasks); err != nil {
-				return fmt.Errorf("adopt %d tasks: %w", len(tasks), err)
-			}
-		}
-		s.adopted.Store(true)
-	}
-	pending, returnAt, err := s.pending(gateway.Priorities()...)
+	found, err := s.look(gateway.Priorities()...)
 	if err != nil {
 		return err
 	}
+	s.noticeAll(found)
+	if !s.adopted.Load() {
+		orphans := make(map[gateway.Priority][]string)
+		for p, c := range found {
+			orphans[p] = c.active
+		}
+		if err := s.adopt(orphans); err != nil {
+			return err
+		}
+		s.settled(orphans)
+		s.adopted.Store(true)
+		if found, err = s.look(gateway.Priorities()...); err != nil {
+			return err
+		}
+	}
 	for p, slot := range s.lanes {
-		slot.wanted, slot.returnAt = pending[p] > 0, returnAt[p]
+		slot.wanted, slot.returnAt = found[p].pending > 0, found[p].returnAt
 	}
 	return nil
 }
 
-// orphans lists the messages that asynq counts as active, the oldest first.
-func (s *seat) orphans() ([]gateway.MessageID, error) {
+// adopt has the desk see to the messages of tasks that nobody has.
+func (s *seat) adopt(tasks map[gateway.Priority][]string) error {
 	var messages []gateway.MessageID
 	for _, p := range gateway.Priorities() {
-		for _, queue := range queuesOf(s.lease.Account, p) {
-			ids, err := s.m.o.Redis.LRange(s.ctx, activeKey(queue), 0, -1).Result()
+		for _, id := range tasks[p] {
+			t, err := parseTaskID(id, p)
 			if err != nil {
-				return nil, fmt.Errorf("read active tasks of %s: %w", queue, err)
-			}
-			for _, id := range slices.Backward(ids) {
-				t, err := parseTaskID(id, p)
-				if err != nil {
-					s.log.WarnContext(s.ctx, "a task in the queue is none of ours", "err", err)
-				} else if !slices.Contains(messages, t.Message) {
-					messages = append(messages, t.Message)
-				}
+				s.log.WarnContext(s.ctx, "a task in the queue is none of ours", "err", err)
+			} else if !slices.Contains(messages, t.Message) {
+				messages = append(messages, t.Message)
 			}
 		}
 	}
-	return messages, nil
+	if len(messages) == 0 {
+		return nil
+	}
+	if err := s.desk.Adopt(s.ctx, messages); err != nil {
+		return fmt.Errorf("adopt %d tasks: %w", len(messages), err)
+	}
+	return nil
 }
 
-// pending counts what waits in the lanes, and says when the first task that
-// stepped aside comes back to each.
-func (s *seat) pending(priorities ...gateway.Priority) (map[gateway.Priority]int64, map[gateway.Priority]time.Time, error) {
+// look reads what asynq has of the lanes, in one round trip.
+func (s *seat) look(priorities ...gateway.Priority) (map[gateway.Priority]content, error) {
 	type read struct {
-		p     gateway.Priority
-		n     *redis.IntCmd
-		aside *redis.ZSliceCmd
+		p       gateway.Priority
+		pending *redis.IntCmd
+		active  *redis.StringSliceCmd
+		aside   *redis.ZSliceCmd
 	}
 	var reads []read
 	pipe := s.m.o.Redis.Pipeline()
 	for _, p := range priorities {
 		for _, queue := range queuesOf(s.lease.Account, p) {
-			reads = append(reads, read{p, pipe.LLen(s.ctx, pendingKey(queue)), pipe.ZRangeWithScores(s.ctx, retryKey(queue), 0, 0)})
+			reads = append(reads, read{
+				p, pipe.LLen(s.ctx, pendingKey(queue)), pipe.LRange(s.ctx, activeKey(queue), 0, -1),
+				pipe.ZRangeWithScores(s.ctx, retryKey(queue), 0, 0),
+			})
 		}
 	}
 	if _, err := pipe.Exec(s.ctx); err != nil {
-		return nil, nil, fmt.Errorf("read lanes of %s: %w", s.lease.Account, err)
+		return nil, fmt.Errorf("read lanes of %s: %w", s.lease.Account, err)
 	}
-	pending, returnAt := make(map[gateway.Priority]int64), make(map[gateway.Priority]time.Time)
+	found := make(map[gateway.Priority]content)
 	for _, r := range reads {
-		pending[r.p] += r.n.Val()
+		c := found[r.p]
+		c.pending += r.pending.Val()
+		for _, id := range slices.Backward(r.active.Val()) {
+			c.active = append(c.active, id)
+		}
 		for _, z := range r.aside.Val() {
-			returnAt[r.p] = earlier(returnAt[r.p], time.Unix(int64(z.Score), 0))
+			c.returnAt = earlier(c.returnAt, time.Unix(int64(z.Score), 0))
+		}
+		found[r.p] = c
+	}
+	return found, nil
+}
+
+// noticeAll has each lane that was looked into keep an eye on its strays.
+func (s *seat) noticeAll(found map[gateway.Priority]content) {
+	for p, c := range found {
+		s.lanes[p].notice(c.active, time.Now().Add(s.m.o.TTL))
+	}
+}
+
+// lostTasks lists the strays that are to be adopted by now. They are listed again
+// after a while, unless they are settled or gone.
+func (s *seat) lostTasks(now time.Time) map[gateway.Priority][]string {
+	lost := make(map[gateway.Priority][]string)
+	for p, slot := range s.lanes {
+		for i, stray := range slot.strays {
+			if stray.adopted || stray.lostAt.After(now) {
+				continue
+			}
+			slot.strays[i].lostAt = now.Add(s.m.o.TTL)
+			lost[p] = append(lost[p], stray.id)
 		}
 	}
-	return pending, returnAt, nil
+	return lost
+}
+
+// settled says that the desk saw to the messages of these tasks.
+func (s *seat) settled(tasks map[gateway.Priority][]string) {
+	for p, ids := range tasks {
+		for i, stray := range s.lanes[p].strays {
+			if slices.Contains(ids, stray.id) {
+				s.lanes[p].strays[i].adopted = true
+			}
+		}
+	}
 }
 
 // serve tends to the lanes and calls Keep until the seat ends.
 func (s *seat) serve() {
-	house := housekeeping{nextAt: time.Now()}
+	house := housekeeping{nextAt: time.Now(), lookedAt: time.Now()}
 	for s.ctx.Err() == nil {
 		now := time.Now()
 		at := earlier(s.keep(&house, now), s.tend(now))
@@ -274,9 +346,10 @@ func (s *seat) serve() {
 
 // housekeeping is when Keep was called and is called next.
 type housekeeping struct {
-	running bool
-	lastAt  time.Time
-	nextAt  time.Time
+	running  bool
+	lastAt   time.Time
+	nextAt   time.Time
+	lookedAt time.Time // into the lanes
 }
 
 // keep starts Keep if it is time, and says when it will be.
@@ -295,12 +368,20 @@ func (s *seat) keep(h *housekeeping, now time.Time) time.Time {
 		for _, p := range k.lanes {
 			s.want(p)
 		}
+		if k.found != nil {
+			h.lookedAt = now
+			s.noticeAll(k.found)
+		}
+		s.settled(k.adopted)
 	}
 	if h.running {
 		return now.Add(keepEvery)
 	}
 	if urgent && (k == nil || k.err == nil) {
 		h.nextAt = earlier(h.nextAt, now)
+	}
+	for _, slot := range s.lanes {
+		h.nextAt = earlier(h.nextAt, lostAt(slot.strays))
 	}
 	if gap := h.lastAt.Add(keepGap); h.nextAt.Before(gap) {
 		h.nextAt = gap
@@ -310,11 +391,13 @@ func (s *seat) keep(h *housekeeping, now time.Time) time.Time {
 	}
 	h.running, h.lastAt = true, now
 	s.mu.Lock()
-	dueAt := s.dueAt
+	c := chore{dueAt: s.dueAt}
 	s.dueAt, s.woken = 0, false
 	s.mu.Unlock()
+	c.lost = s.lostTasks(now)
+	c.look = c.dueAt != 0 || len(c.lost) > 0 || now.Sub(h.lookedAt) >= lookEvery
 	s.busy.Go(func() {
-		k := s.callKeep(dueAt)
+		k := s.callKeep(c)
 		s.note(func() { s.kept = &k })
 	})
 	return now.Add(keepEvery)
@@ -322,32 +405,81 @@ func (s *seat) keep(h *housekeeping, now time.Time) time.Time {
 
 // callKeep has the desk keep house. If the due index showed the account, a ring
 // may have been lost, so the lanes are looked at too: what is in them is no
-// concern of the desk's any more.
-func (s *seat) callKeep(dueAt int64) (k kept) {
-	k.err = s.exclusively(func() (err error) {
-		k.next, k.lanes, err = s.desk.Keep(s.ctx)
-		if err != nil || dueAt == 0 {
-			return err
+// concern of the desk's any more. Who reminds the index from here on is seen
+// when it is settled.
+func (s *seat) callKeep(c chore) (k kept) {
+	k.err = s.exclusively(func() error {
+		claimed, settleBy := int64(0), time.Now().Add(settleWithin)
+		if c.dueAt != 0 {
+			claimed = s.claim(c.dueAt)
 		}
-		pending, _, err := s.pending(gateway.Priorities()...)
-		if err != nil {
-			return err
+		var err error
+		if c.look {
+			err = s.lookAfter(c.lost, &k)
 		}
-		for p, n := range pending {
-			if n > 0 {
-				k.lanes = append(k.lanes, p)
-			}
+		next, lanes, keepErr := s.desk.Keep(s.ctx)
+		k.next, k.lanes = next, append(k.lanes, lanes...)
+		if err = errors.Join(err, keepErr); err == nil && claimed > c.dueAt {
+			s.settle(claimed, next, settleBy)
 		}
-		if err := s.m.o.Due.Settle(s.ctx, s.lease.Account, dueAt, k.next); err != nil {
-			s.failedWith("settle", err) // the index shows it again
-		}
-		return nil
+		return err
 	})
 	if k.err != nil {
 		k.next = time.Time{}
 		s.failedWith("keep house", k.err)
 	}
 	return k
+}
+
+// lookAfter looks into the lanes, and has the desk adopt what is still lost.
+func (s *seat) lookAfter(lost map[gateway.Priority][]string, k *kept) error {
+	found, err := s.look(gateway.Priorities()...)
+	if err != nil {
+		return err
+	}
+	k.found = found
+	adopt := make(map[gateway.Priority][]string)
+	for p, c := range found {
+		for _, id := range lost[p] {
+			if slices.Contains(c.active, id) {
+				adopt[p] = append(adopt[p], id)
+			}
+		}
+		if c.pending > 0 || len(adopt[p]) > 0 {
+			k.lanes = append(k.lanes, p)
+		}
+	}
+	if len(adopt) == 0 {
+		return nil
+	}
+	s.log.WarnContext(s.ctx, "tasks were lost on their way to the desk, adopting their messages", "tasks", adopt)
+	if err := s.adopt(adopt); err != nil {
+		return err
+	}
+	k.adopted = adopt
+	return nil
+}
+
+// claim returns 0 if the account couldn't be claimed: the index shows it again.
+func (s *seat) claim(dueAt int64) (claimed int64) {
+	claimed, err := s.m.o.Due.Claim(s.ctx, s.lease.Account, dueAt)
+	if err != nil {
+		s.failedWith("claim", err)
+		return 0
+	}
+	return claimed
+}
+
+// settle leaves it to the index to show the account again if it is late.
+func (s *seat) settle(claimed int64, next, by time.Time) {
+	ctx, cancel := context.WithDeadline(s.ctx, by)
+	defer cancel()
+	if ctx.Err() != nil {
+		return
+	}
+	if err := s.m.o.Due.Settle(ctx, s.lease.Account, claimed, next); err != nil && time.Now().Before(by) {
+		s.failedWith("settle", err)
+	}
 }
 
 // tend opens and closes lanes as they need it, and says when to look again; the
@@ -404,7 +536,7 @@ func (s *seat) tendLane(p gateway.Priority, slot *laneSlot, now time.Time) (agai
 	if !slot.returnAt.IsZero() && !slot.returnAt.After(now) {
 		slot.wanted, slot.returnAt = true, time.Time{}
 	}
-	if !slot.wanted {
+	if !slot.wanted || s.retired {
 		return slot.returnAt
 	}
 	opensAt := later(shut, slot.notUntil)
@@ -437,13 +569,14 @@ func (s *seat) openLane(p gateway.Priority, slot *laneSlot) error {
 // closeIdle closes the lane if its queues are empty: what came while it was
 // quiet isn't left to luck.
 func (s *seat) closeIdle(p gateway.Priority, slot *laneSlot, now time.Time) (again time.Time) {
-	pending, returnAt, err := s.pending(p)
-	back := returnAt[p]
-	if err != nil || pending[p] > 0 || !back.IsZero() && back.Before(now.Add(linger)) {
+	found, err := s.look(p)
+	s.noticeAll(found)
+	c := found[p]
+	if err != nil || c.pending > 0 || !c.returnAt.IsZero() && c.returnAt.Before(now.Add(linger)) {
 		slot.lane.touch()
 		return slot.lane.idleAt(s.m.o.Idle)
 	}
-	slot.wanted, slot.returnAt = false, back
+	slot.wanted, slot.returnAt = false, c.returnAt
 	s.closeLane(slot)
 	return time.Time{}
 }
@@ -514,6 +647,11 @@ func (slot *laneSlot) takeFailed() bool {
 	}
 	slot.notUntil, slot.reopenAt = later(slot.notUntil, slot.reopenAt), time.Time{}
 	return true
+}
+
+// notice compares the active tasks with those that are with the desk.
+func (slot *laneSlot) notice(active []string, lostAt time.Time) {
+	slot.strays = strayed(slot.strays, active, func(id string) bool { return slot.lane != nil && slot.lane.line.has(id) }, lostAt)
 }
 
 // exclusively runs f in one of the slots that bound what all seats do at once.

@@ -23,6 +23,7 @@ var errLapsed = errors.New("liveness lapsed")
 type presence struct {
 	Host      string    `json:"host"`
 	Revision  int64     `json:"revision"`
+	Digest    string    `json:"digest,omitempty"`
 	StartedAt time.Time `json:"started_at"`
 	Leaving   bool      `json:"leaving,omitempty"`
 }
@@ -50,15 +51,24 @@ func (v view) alive(nonce string) bool {
 	return ok
 }
 
-// members are the live workers with what each may get and keep.
+// members are the live workers with what each may get and keep. A worker is
+// older than another only if its configuration says something else: hosts give
+// their copies of the same file times of their own.
 func (v view) members() []member {
 	newest := int64(0)
 	for _, p := range v.live {
 		newest = max(newest, p.Revision)
 	}
+	current := make(map[string]bool) // digests
+	for _, p := range v.live {
+		if p.Revision == newest && p.Digest != "" {
+			current[p.Digest] = true
+		}
+	}
 	members := make([]member, 0, len(v.live))
 	for nonce, p := range v.live {
-		members = append(members, member{nonce: nonce, keeps: !p.Leaving, accepts: !p.Leaving && p.Revision == newest})
+		older := p.Revision != newest && !current[p.Digest]
+		members = append(members, member{nonce: nonce, keeps: !p.Leaving, accepts: !p.Leaving && !older})
 	}
 	return members
 }

@@ -73,7 +73,7 @@ func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, e
 	// And after it: the owner may have looked in between, and found nothing. What
 	// is scheduled rings no bell, so this has to be right to the moment. The
 	// message is safe whatever becomes of it.
-	if sendAt > 0 {
+	if sendAt > 0 && time.Until(m.SendAt) < ringPatience {
 		_ = s.remindAt(ctx, m.Account, m.SendAt)
 	} else {
 		_ = s.remind(ctx, m.Account, ringPatience)
