@@ -95,9 +95,11 @@ func TestTheKeyAndTheAccountOfTheExplanationAreConfigured(t *testing.T) {
 	if id == nil || !slices.ContainsFunc(c.Accounts, func(a config.Account) bool { return string(a.ID) == id[1] }) {
 		t.Errorf("the account %v isn't configured", id)
 	}
-	published := service(t, "api").Ports[0]
-	if address := published.HostIP + ":" + published.Published; strings.Count(shown, "http://"+address+"/") != 2 {
-		t.Errorf("the API and its dashboard aren't shown at %s", address)
+	for _, name := range []string{"api", "simulator"} {
+		published := service(t, name).Ports[0]
+		if address := published.HostIP + ":" + published.Published; !strings.Contains(shown, "http://"+address+"/") {
+			t.Errorf("the %s isn't shown at %s", name, address)
+		}
 	}
 }
 
