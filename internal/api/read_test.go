@@ -252,21 +252,45 @@ func TestAccountIsShownInFull(t *testing.T) {
 			gateway.Transactional: {Pending: 3, Active: 2, Parked: 1, Scheduled: 9, OldestPending: 1500 * time.Millisecond},
 			gateway.Bulk:          {Pending: 76},
 		},
+		Health: &gateway.Health{
+			At: noon, Connected: true, Stats: map[string]float64{"callback_queue_size": 450},
+			Nodes: []gateway.Node{
+				{Name: "h1:master", Status: "connected", Role: "primary_master"},
+				{Name: "h2:core", Error: &gateway.Error{Class: gateway.ClassThrottled, Code: "1011", Title: "Service not ready"}},
+			},
+		},
 	}
 	a := s.do(http.MethodGet, "/v1/accounts/shop-eu", keyRead, "").wants(http.StatusOK)
 	want := `{"id":"shop-eu","provider":"whatsapp-cloud","rate":80,"effective_rate":40,"paused":false,` +
 		`"hold":{"until":"2026-11-21T12:01:00.123Z","reason":"throttled","scope":"account"},"breaker":"half-open","owner":"w1",` +
 		`"lanes":{"transactional":{"pending":3,"active":2,"parked":1,"scheduled":9,"oldest_pending_seconds":1.5,"paused":false},` +
 		`"bulk":{"pending":76,"active":0,"parked":0,"scheduled":0,"oldest_pending_seconds":0,"paused":false}},` +
-		`"sent_last_minute":7,"drain_eta":"2026-11-21T12:00:02.123Z"}` + "\n"
+		`"sent_last_minute":7,"drain_eta":"2026-11-21T12:00:02.123Z",` +
+		`"health":{"at":"2026-11-21T12:00:00.123Z","connected":true,"detail":{"error":null,"nodes":[` +
+		`{"name":"h1:master","status":"connected","role":"primary_master","error":null},` +
+		`{"name":"h2:core","status":null,"role":null,"error":{"class":"throttled","code":"1011","title":"Service not ready","detail":null}}],` +
+		`"stats":{"callback_queue_size":450}}}}` + "\n"
 	if diff := cmp.Diff(want, a.Body.String()); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
 }
 
+func TestAProviderThatCannotBeAskedIsShownWithTheReason(t *testing.T) {
+	s := newStage(t)
+	s.floor.states["shop-eu"] = gateway.AccountState{Health: &gateway.Health{
+		At: noon, Error: &gateway.Error{Class: gateway.ClassTransient, Code: "connect", Title: "the host couldn't be reached"},
+	}}
+	a := s.do(http.MethodGet, "/v1/accounts/shop-eu", keyRead, "").wants(http.StatusOK)
+	want := `"health":{"at":"2026-11-21T12:00:00.123Z","connected":false,"detail":{"error":` +
+		`{"class":"transient","code":"connect","title":"the host couldn't be reached","detail":null},"nodes":[],"stats":{}}}}` + "\n"
+	if got := a.Body.String(); !strings.HasSuffix(got, want) {
+		t.Errorf("body %s, want it to end in %s", got, want)
+	}
+}
+
 func TestAccountNobodyHasUsedYet(t *testing.T) {
 	o := newStage(t).do(http.MethodGet, "/v1/accounts/shop-eu", keyRead, "").wants(http.StatusOK).object()
-	for member, want := range map[string]any{"hold": nil, "owner": nil, "drain_eta": nil, "breaker": "closed", "paused": false} {
+	for member, want := range map[string]any{"hold": nil, "owner": nil, "drain_eta": nil, "breaker": "closed", "paused": false, "health": nil} {
 		if got, there := o[member]; got != want || !there {
 			t.Errorf("%s is %v, there %v; want %v", member, got, there, want)
 		}

@@ -82,6 +82,13 @@ type errorBody struct {
 	Detail *string       `json:"detail"`
 }
 
+func newErrorBody(e *gateway.Error) *errorBody {
+	if e == nil {
+		return nil
+	}
+	return &errorBody{Class: e.Class, Code: orNull(e.Code), Title: orNull(e.Title), Detail: orNull(e.Detail)}
+}
+
 type attemptBody struct {
 	Number    int              `json:"number"`
 	StartedAt instant          `json:"started_at"`
@@ -118,8 +125,8 @@ func newMessageBody(r *gateway.Record, provider gateway.ProviderName, now time.T
 	}
 	if b.Status == gateway.StatusExpired && b.Status != r.Status {
 		b.Error = &errorBody{Class: gateway.ClassExpired, Code: new("expired"), Title: new("its time to live ended before it was sent")}
-	} else if e := r.Error; e != nil {
-		b.Error = &errorBody{Class: e.Class, Code: orNull(e.Code), Title: orNull(e.Title), Detail: orNull(e.Detail)}
+	} else {
+		b.Error = newErrorBody(r.Error)
 	}
 	for _, a := range r.Attempts {
 		b.Attempts = append(b.Attempts, attemptBody{
@@ -149,6 +156,26 @@ type accountBody struct {
 	Lanes          lanesBody            `json:"lanes"`
 	SentLastMinute int64                `json:"sent_last_minute"`
 	DrainETA       instant              `json:"drain_eta"`
+	Health         *healthBody          `json:"health"`
+}
+
+type healthBody struct {
+	At        instant          `json:"at"`
+	Connected bool             `json:"connected"`
+	Detail    healthDetailBody `json:"detail"`
+}
+
+type healthDetailBody struct {
+	Error *errorBody         `json:"error"` // null: the provider answered
+	Nodes []nodeBody         `json:"nodes"`
+	Stats map[string]float64 `json:"stats"`
+}
+
+type nodeBody struct {
+	Name   *string    `json:"name"` // null: the only one
+	Status *string    `json:"status"`
+	Role   *string    `json:"role"`
+	Error  *errorBody `json:"error"`
 }
 
 type holdBody struct {
@@ -185,8 +212,26 @@ func newAccountBody(a *gateway.Account, s *gateway.AccountState, now time.Time) 
 	if b.Breaker == "" {
 		b.Breaker = gateway.BreakerClosed // nobody has called it yet
 	}
+	b.Health = newHealthBody(s.Health)
 	if h := s.Hold; h != nil {
 		b.Hold = &holdBody{Until: instant(h.Until), Reason: h.Reason, Scope: h.Scope}
+	}
+	return b
+}
+
+func newHealthBody(h *gateway.Health) *healthBody {
+	if h == nil {
+		return nil
+	}
+	b := &healthBody{At: instant(h.At), Connected: h.Connected}
+	b.Detail = healthDetailBody{Error: newErrorBody(h.Error), Nodes: make([]nodeBody, 0, len(h.Nodes)), Stats: h.Stats}
+	if b.Detail.Stats == nil {
+		b.Detail.Stats = map[string]float64{}
+	}
+	for _, n := range h.Nodes {
+		b.Detail.Nodes = append(b.Detail.Nodes, nodeBody{
+			Name: orNull(n.Name), Status: orNull(n.Status), Role: orNull(n.Role), Error: newErrorBody(n.Error),
+		})
 	}
 	return b
 }

@@ -10,15 +10,18 @@ import (
 	"sluice/internal/sender"
 )
 
-// desk is what the queue keeps for one account: its sender, and the courier's
-// round that tells callers what became of their messages.
+// desk is what the queue keeps for one account: its sender, the courier's
+// round that tells callers what became of their messages, and the monitor of
+// its provider.
 type desk struct {
 	*sender.Desk
-	round *outbound.Round
+	round   *outbound.Round
+	monitor *monitor
 }
 
 // Keep implements queue.Desk.
 func (d *desk) Keep(ctx context.Context) (next time.Time, lanes []gateway.Priority, err error) {
+	d.monitor.look()
 	next, lanes, err = d.Desk.Keep(ctx)
 	if err != nil {
 		return next, lanes, err
@@ -32,6 +35,7 @@ func (d *desk) Keep(ctx context.Context) (next time.Time, lanes []gateway.Priori
 
 // Stop implements queue.Desk.
 func (d *desk) Stop() {
+	d.monitor.close()
 	d.round.Stop()
 	d.Desk.Stop()
 }
@@ -42,4 +46,5 @@ func (d *desk) Drain(ctx context.Context) {
 	both.Go(func() { d.round.Drain(ctx) })
 	d.Desk.Drain(ctx)
 	both.Wait()
+	d.monitor.drain()
 }

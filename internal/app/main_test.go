@@ -55,8 +55,9 @@ func open(t *testing.T) *Port {
 
 // installation is everything in this process.
 type installation struct {
-	api  *API
-	addr string
+	api    *API
+	worker *Worker // nil: none works
+	addr   string
 
 	providers string // the simulator's address
 }
@@ -64,6 +65,12 @@ type installation struct {
 // install runs an API, the simulator and, if it says so, a worker until the
 // test ends.
 func install(t *testing.T, works bool) *installation {
+	t.Helper()
+	return installWith(t, works, "")
+}
+
+// installWith is install with more accounts, whose hosts are at SIMULATOR.
+func installWith(t *testing.T, works bool, accounts string) *installation {
 	t.Helper()
 	port, providers := open(t), open(t)
 	cfg := parse(t, fmt.Sprintf(`
@@ -75,7 +82,8 @@ callbacks: {secrets: ["whsec_%s"]}
 accounts:
   - {id: cloud, provider: whatsapp-cloud, base_url: "http://%s/v23.0", phone_number_id: "1", access_token: t, app_secret: s, verify_token: v, rate: 20}
   - {id: stopped, provider: sinch-whatsapp, base_url: "http://%s", region: eu1, bot_id: b, token: t, callback_secret: s, paused: true}
-`, redistest.Start(t), port.Addr(), base64.StdEncoding.EncodeToString([]byte("secret of the tests.")), providers.Addr(), providers.Addr()))
+%s`, redistest.Start(t), port.Addr(), base64.StdEncoding.EncodeToString([]byte("secret of the tests.")), providers.Addr(), providers.Addr(),
+		strings.ReplaceAll(accounts, "SIMULATOR", "http://"+providers.Addr())))
 	sim := simulator.New(simulator.Options{Accounts: SimulatedAccounts(cfg)})
 	api, err := NewAPI(t.Context(), Options{Config: cfg, Log: discard, Port: port})
 	if err != nil {
@@ -85,8 +93,9 @@ accounts:
 	var running errgroup.Group
 	running.Go(func() error { return api.Run(ctx) })
 	running.Go(func() error { return providers.Serve(ctx, sim.Handler()) })
+	var worker *Worker
 	if works {
-		worker, err := NewWorker(t.Context(), Options{Config: cfg, Log: discard})
+		worker, err = NewWorker(t.Context(), Options{Config: cfg, Log: discard})
 		if err != nil {
 			t.Error(err)
 		} else {
@@ -99,7 +108,7 @@ accounts:
 			t.Error(err)
 		}
 	})
-	return &installation{api: api, addr: port.Addr(), providers: providers.Addr()}
+	return &installation{api: api, worker: worker, addr: port.Addr(), providers: providers.Addr()}
 }
 
 func (i *installation) ask(t *testing.T, status int, method, path, body string, into any) {

@@ -139,6 +139,7 @@ type desks struct {
 	queue     *queue.Client
 	media     *media.Checker
 	metrics   *sender.Metrics
+	health    *healthMetrics
 	courier   *outbound.Courier
 }
 
@@ -147,6 +148,7 @@ func newDesks(d *Directory, st *store.Store, q *queue.Client, o Options, r prome
 		o: o, directory: d, store: st, queue: q,
 		media:   media.NewChecker(&http.Client{Transport: roundTripper(d.fetch)}, media.Options{Refused: refused}),
 		metrics: sender.NewMetrics(r),
+		health:  newHealthMetrics(r),
 		courier: outbound.New(outbound.Options{
 			Store: st, Client: &http.Client{Transport: roundTripper(d.fetch)}, Secrets: d.CallbackSecrets,
 			Refused: refused, Version: telemetry.Version(), Log: o.Log, Registerer: r,
@@ -193,7 +195,13 @@ func (d *desks) open(g queue.Grant) queue.Desk {
 		},
 		Log: d.o.Log, Metrics: d.metrics,
 	})
-	return &desk{Desk: send, round: d.courier.Open(g.Lease, g.Wake)}
+	return &desk{Desk: send, round: d.courier.Open(g.Lease, g.Wake), monitor: newMonitor(watch{
+		account: id, alive: g.Alive, store: d.store, metrics: d.health, log: d.o.Log,
+		reporter: func() sender.Reporter {
+			r, _ := current().provider.(sender.Reporter)
+			return r
+		},
+	})}
 }
 
 func (d *desks) close() {

@@ -80,6 +80,24 @@ type AccountState struct {
 	Owner          string  // the worker that sends for it; empty: none
 	Lanes          map[Priority]LaneState
 	SentLastMinute int64
+	Health         *Health // nil: not known, or the provider can't tell
+}
+
+// Health is how an account's provider is, by its own word.
+type Health struct {
+	At        time.Time // when it was asked
+	Connected bool      // messages can go out
+	Error     *Error    // why it couldn't be asked; nil: it answered
+	Nodes     []Node    // by name
+	Stats     map[string]float64
+}
+
+// Node is one part of a provider's host. A host of one part has no names.
+type Node struct {
+	Name   string
+	Status string // in the provider's words
+	Role   string
+	Error  *Error
 }
 
 // Worker is one worker process that is alive.

@@ -47,6 +47,14 @@ type Recoverer interface {
 	Recover(ctx context.Context, c Call, a Answer) (again bool)
 }
 
+// Reporter is a Provider that can be asked how it is.
+type Reporter interface {
+	// Report asks, for no longer than ctx; At is the caller's to set. A provider
+	// that couldn't be asked isn't connected, and Error says why. The names of
+	// Stats are a small closed set, fit for labels; no secret is anywhere.
+	Report(ctx context.Context) gateway.Health
+}
+
 // Call is one attempt about to be made.
 type Call struct {
 	Message *gateway.Message // references to our own ids are resolved to the provider's

@@ -76,6 +76,44 @@ func decodeError(s string) (*gateway.Error, error) {
 	return &out, nil
 }
 
+// healthJSON is a Health as it is kept.
+type healthJSON struct {
+	At        int64              `json:"at"`
+	Connected bool               `json:"connected"`
+	Error     *errorJSON         `json:"error,omitempty"`
+	Nodes     []nodeJSON         `json:"nodes,omitempty"`
+	Stats     map[string]float64 `json:"stats,omitempty"`
+}
+
+type nodeJSON struct {
+	Name   string     `json:"name,omitempty"`
+	Status string     `json:"status,omitempty"`
+	Role   string     `json:"role,omitempty"`
+	Error  *errorJSON `json:"error,omitempty"`
+}
+
+func encodeHealth(h gateway.Health) string {
+	out := healthJSON{At: h.At.UnixMilli(), Connected: h.Connected, Error: (*errorJSON)(h.Error), Stats: h.Stats}
+	for _, n := range h.Nodes {
+		out.Nodes = append(out.Nodes, nodeJSON{Name: n.Name, Status: n.Status, Role: n.Role, Error: (*errorJSON)(n.Error)})
+	}
+	b, _ := json.Marshal(out) // strings and finite numbers only
+	return string(b)
+}
+
+// decodeHealth is nil for what can't be read: it is written anew in a minute.
+func decodeHealth(s string) *gateway.Health {
+	var h healthJSON
+	if json.Unmarshal([]byte(s), &h) != nil {
+		return nil
+	}
+	out := &gateway.Health{At: millis(h.At), Connected: h.Connected, Error: (*gateway.Error)(h.Error), Stats: h.Stats}
+	for _, n := range h.Nodes {
+		out.Nodes = append(out.Nodes, gateway.Node{Name: n.Name, Status: n.Status, Role: n.Role, Error: (*gateway.Error)(n.Error)})
+	}
+	return out
+}
+
 // attemptJSON is one line of a record's attempts.
 type attemptJSON struct {
 	Number  int             `json:"n"`

@@ -62,6 +62,17 @@ func (s *Store) SetBreaker(ctx context.Context, account gateway.AccountID, state
 	return nil
 }
 
+// healthLife is how long an account's health is shown that nobody reads anew.
+const healthLife = 15 * time.Minute
+
+// SetHealth tells readers how the account's provider is.
+func (s *Store) SetHealth(ctx context.Context, account gateway.AccountID, h gateway.Health) error {
+	if err := s.rdb.Set(ctx, healthKey(account), encodeHealth(h), healthLife).Err(); err != nil {
+		return unavailable("set the health of", string(account), err)
+	}
+	return nil
+}
+
 // State reads what moves about one account; what only the queue or the
 // configuration knows is left empty.
 func (s *Store) State(ctx context.Context, account gateway.AccountID) (gateway.AccountState, error) {
@@ -74,7 +85,10 @@ func (s *Store) States(ctx context.Context, accounts []gateway.AccountID) (map[g
 	if len(accounts) == 0 {
 		return map[gateway.AccountID]gateway.AccountState{}, nil
 	}
-	type reads struct{ counters, hold, seconds *redis.MapStringStringCmd }
+	type reads struct {
+		counters, hold, seconds *redis.MapStringStringCmd
+		health                  *redis.SliceCmd
+	}
 	pipe := s.rdb.Pipeline()
 	now := pipe.Time(ctx)
 	cmds := make([]reads, len(accounts))
@@ -84,6 +98,7 @@ func (s *Store) States(ctx context.Context, accounts []gateway.AccountID) (map[g
 			counters: pipe.HGetAll(ctx, redisdb.Key(tag, "n")),
 			hold:     pipe.HGetAll(ctx, redisdb.Key(tag, "hold")),
 			seconds:  pipe.HGetAll(ctx, redisdb.Key(tag, "sec")),
+			health:   pipe.MGet(ctx, healthKey(account)), // GET would answer an error for the most
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
@@ -91,7 +106,12 @@ func (s *Store) States(ctx context.Context, accounts []gateway.AccountID) (map[g
 	}
 	states := make(map[gateway.AccountID]gateway.AccountState, len(accounts))
 	for i, account := range accounts {
-		states[account] = decodeState(cmds[i].counters.Val(), cmds[i].hold.Val(), cmds[i].seconds.Val(), now.Val())
+		st := decodeState(cmds[i].counters.Val(), cmds[i].hold.Val(), cmds[i].seconds.Val(), now.Val())
+		if v := cmds[i].health.Val(); len(v) == 1 && v[0] != nil {
+			text, _ := v[0].(string)
+			st.Health = decodeHealth(text)
+		}
+		states[account] = st
 	}
 	return states, nil
 }
@@ -176,6 +196,8 @@ func (s *Store) Settle(ctx context.Context, account gateway.AccountID, seen int6
 }
 
 func holdKey(account gateway.AccountID) string { return redisdb.Key(account.Tag(), "hold") }
+
+func healthKey(account gateway.AccountID) string { return redisdb.Key(account.Tag(), "health") }
 
 func pauseField(p gateway.Priority) string {
 	if p == "" {

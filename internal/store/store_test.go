@@ -870,6 +870,43 @@ func TestStateOfAnAccount(t *testing.T) {
 	})
 }
 
+func TestHealthReadsBackAsItWasUntilItIsOld(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		read := func() *gateway.Health {
+			all, err := b.States(t.Context(), []gateway.AccountID{"other", shop, "another"})
+			b.must(err)
+			if all["other"].Health != nil || all["another"].Health != nil {
+				t.Error("it is shown for other accounts")
+			}
+			return all[shop].Health
+		}
+		if h := read(); h != nil {
+			t.Errorf("before anybody asked: %+v", h)
+		}
+		at := time.Now().UTC().Truncate(time.Millisecond)
+		why := &gateway.Error{Class: gateway.ClassSuspended, Code: "1005", Title: "Access denied", Detail: "d"}
+		for _, want := range []gateway.Health{
+			{At: at, Connected: true, Stats: map[string]float64{"waiting": 0, "sent": 1.5}, Nodes: []gateway.Node{
+				{Name: "h1", Status: "connected", Role: "primary_master"}, {Name: "h2", Error: why},
+			}},
+			{At: at.Add(time.Minute), Error: why},
+		} {
+			b.must(b.SetHealth(t.Context(), shop, want))
+			if diff := cmp.Diff(&want, read()); diff != "" {
+				t.Error(diff)
+			}
+		}
+		key := redisdb.Key(shop.Tag(), "health")
+		if ttl := b.rdb.PTTL(t.Context(), key).Val(); ttl <= 14*time.Minute || ttl > 15*time.Minute {
+			t.Errorf("it is kept for %v", ttl)
+		}
+		b.must(b.rdb.Set(t.Context(), key, "{", 0).Err())
+		if h := read(); h != nil {
+			t.Errorf("what can't be read is %+v", h)
+		}
+	})
+}
+
 func TestHoldIsLiftedOnlyForItsReason(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		held := func() bool {

@@ -60,8 +60,8 @@ const (
 	maxAliases  = 8192
 )
 
-// Provider implements sender.Provider, sender.Preparer, sender.Recoverer and
-// sender.Uploader, and reads the callbacks. It is safe for concurrent use. What it remembers is
+// Provider implements sender.Provider, sender.Preparer, sender.Recoverer,
+// sender.Reporter and sender.Uploader, and reads the callbacks. It is safe for concurrent use. What it remembers is
 // a convenience: nothing is lost with it but a round trip.
 type Provider struct {
 	settings Settings
@@ -72,12 +72,14 @@ type Provider struct {
 	attempts *recent[attemptKey, attemptState]
 	aliases  *recent[gateway.Recipient, string] // the host's number for a recipient
 	redactor atomic.Pointer[strings.Replacer]
+	backlog  backlog
 }
 
 var (
 	_ sender.Provider  = (*Provider)(nil)
 	_ sender.Preparer  = (*Provider)(nil)
 	_ sender.Recoverer = (*Provider)(nil)
+	_ sender.Reporter  = (*Provider)(nil)
 	_ sender.Uploader  = (*Provider)(nil)
 )
 
