@@ -8,20 +8,42 @@ import (
 	"sluice/internal/callback/outbound"
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
+	"sluice/internal/store"
 )
 
-// desk is what the queue keeps for one account: its sender, the courier's
-// round that tells callers what became of their messages, and the monitor of
-// its provider.
+// desk is what the queue keeps for one account: its sender, the courier's round
+// that tells callers what became of their messages, the polls that ask the
+// provider where it can't tell, and the monitor of its health.
 type desk struct {
 	*sender.Desk
 	round   *outbound.Round
+	polls   *sender.Polls
 	monitor *monitor
+}
+
+// pollPatience is how long a message may wait that the owner before has left to
+// be asked after.
+const pollPatience = time.Minute
+
+// recorder is a store that has what was accepted asked after.
+type recorder struct {
+	*store.Store
+	polls *sender.Polls
+}
+
+// Record implements sender.Store.
+func (r recorder) Record(ctx context.Context, account gateway.AccountID, e gateway.Ending) error {
+	err := r.Store.Record(ctx, account, e)
+	if err == nil && e.Next == gateway.StatusAccepted {
+		r.polls.Expect(store.FirstPoll)
+	}
+	return err
 }
 
 // Keep implements queue.Desk.
 func (d *desk) Keep(ctx context.Context) (next time.Time, lanes []gateway.Priority, err error) {
 	d.monitor.look()
+	d.polls.Expect(pollPatience)
 	next, lanes, err = d.Desk.Keep(ctx)
 	if err != nil {
 		return next, lanes, err
@@ -36,15 +58,17 @@ func (d *desk) Keep(ctx context.Context) (next time.Time, lanes []gateway.Priori
 // Stop implements queue.Desk.
 func (d *desk) Stop() {
 	d.monitor.close()
+	d.polls.Stop()
 	d.round.Stop()
 	d.Desk.Stop()
 }
 
 // Drain implements queue.Desk.
 func (d *desk) Drain(ctx context.Context) {
-	var both sync.WaitGroup
-	both.Go(func() { d.round.Drain(ctx) })
+	var others sync.WaitGroup
+	others.Go(func() { d.round.Drain(ctx) })
+	others.Go(func() { d.polls.Drain(ctx) })
 	d.Desk.Drain(ctx)
-	both.Wait()
+	others.Wait()
 	d.monitor.drain()
 }

@@ -14,6 +14,7 @@ import (
 	"sluice/internal/config"
 	"sluice/internal/gateway"
 	"sluice/internal/netguard"
+	"sluice/internal/sender"
 )
 
 // Directory is the configuration in force. Readers see one version or the
@@ -40,6 +41,16 @@ type account struct {
 	client      *http.Client // to the provider
 	linkSecrets [][]byte     // of per-message callback URLs, the one in use first
 	optOutWords []string     // empty: the usual ones
+}
+
+// poller is who can be asked for the status of the account's messages; nil where
+// callbacks tell it. Without the secret that they are signed with none is.
+func (a *account) poller() sender.Poller {
+	if a.config.AppSecret != "" {
+		return nil
+	}
+	p, _ := a.provider.(sender.Poller)
+	return p
 }
 
 // NewDirectory makes the directory of a configuration.
@@ -247,6 +258,12 @@ func (d *Directory) retention(id gateway.AccountID) gateway.Retention {
 	}
 	c := d.now.Load().config
 	return c.GatewayAccount(config.Account{}).Retention
+}
+
+// polls reports whether an account's messages are asked after.
+func (d *Directory) polls(id gateway.AccountID) bool {
+	a, ok := d.now.Load().accounts[id]
+	return ok && a.poller() != nil
 }
 
 func (d *Directory) unknownGrace(gateway.AccountID) time.Duration {

@@ -75,7 +75,8 @@ func TestAnAccountThatTheConfigurationPausesShowsIt(t *testing.T) {
 	m := i.post(t, "stopped", "")
 	i.ask(t, http.StatusOK, http.MethodPost, "/v1/accounts/stopped/resume", "", nil) // is no match for it
 	await(t, "both accounts have their owner", func() bool {
-		return i.account(t, "stopped").Owner != "" && i.account(t, "cloud").Owner == i.account(t, "stopped").Owner
+		return i.account(t, "stopped").Owner != "" && i.account(t, "cloud").Owner == i.account(t, "stopped").Owner &&
+			i.account(t, "mute").Owner == i.account(t, "stopped").Owner
 	})
 	if a := i.account(t, "stopped"); !a.Paused || a.EffectiveRate != 0 || a.Rate != 50 || a.Breaker != "closed" || a.Lanes.Transactional.Pending != 1 {
 		t.Errorf("it is %+v", a)
@@ -87,7 +88,7 @@ func TestAnAccountThatTheConfigurationPausesShowsIt(t *testing.T) {
 		Items []struct{ Accounts []string }
 	}
 	i.ask(t, http.StatusOK, http.MethodGet, "/v1/workers", "", &workers)
-	if len(workers.Items) != 1 || len(workers.Items[0].Accounts) != 2 {
+	if len(workers.Items) != 1 || len(workers.Items[0].Accounts) != 3 {
 		t.Errorf("workers %+v", workers)
 	}
 }

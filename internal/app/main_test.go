@@ -81,8 +81,9 @@ network: {allow_hosts: ["127.0.0.0/8"]}
 callbacks: {secrets: ["whsec_%s"]}
 accounts:
   - {id: cloud, provider: whatsapp-cloud, base_url: "http://%s/v23.0", phone_number_id: "1", access_token: t, app_secret: s, verify_token: v, rate: 20}
+  - {id: mute, provider: whatsapp-v2, base_url: "http://%s/v2", access_token: m, rate: 20}
   - {id: stopped, provider: sinch-whatsapp, base_url: "http://%s", region: eu1, bot_id: b, token: t, callback_secret: s, paused: true}
-%s`, redistest.Start(t), port.Addr(), base64.StdEncoding.EncodeToString([]byte("secret of the tests.")), providers.Addr(), providers.Addr(),
+%s`, redistest.Start(t), port.Addr(), base64.StdEncoding.EncodeToString([]byte("secret of the tests.")), providers.Addr(), providers.Addr(), providers.Addr(),
 		strings.ReplaceAll(accounts, "SIMULATOR", "http://"+providers.Addr())))
 	sim := simulator.New(simulator.Options{Accounts: SimulatedAccounts(cfg)})
 	api, err := NewAPI(t.Context(), Options{Config: cfg, Log: discard, Port: port})

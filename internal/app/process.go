@@ -53,6 +53,7 @@ func newStore(rdb redis.UniversalClient, d *Directory) *store.Store {
 	return store.New(rdb, store.Options{
 		Retention:    d.retention,
 		UnknownGrace: d.unknownGrace,
+		Polls:        d.polls,
 		WaitReplicas: d.now.Load().config.Redis.WaitReplicas,
 	})
 }

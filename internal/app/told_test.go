@@ -101,3 +101,19 @@ func TestWhoSaysStopIsNotWrittenToAgain(t *testing.T) {
 	say("START")
 	await(t, "messages are sent again", ends("read"))
 }
+
+func TestStatusIsAskedForWhereNoCallbackIsAuthentic(t *testing.T) {
+	t.Parallel()
+	i := install(t, true)
+	m := i.post(t, "mute", "")
+	await(t, "the message is read", func() bool { m = i.get(t, m.ID); return m.Status == "read" })
+	// The first question comes when it has long been read: a callback would have
+	// told of the steps between.
+	var got []string
+	for _, h := range m.History {
+		got = append(got, h.Status)
+	}
+	if want := []string{"queued", "sending", "accepted", "read"}; !slices.Equal(got, want) {
+		t.Errorf("it was %v, want %v", got, want)
+	}
+}

@@ -177,25 +177,33 @@ func (d *desks) open(g queue.Grant) queue.Desk {
 		}
 		return last
 	}
+	client := &http.Client{CheckRedirect: noRedirect, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		return current().client.Transport.RoundTrip(r)
+	})}
+	polls := sender.NewPolls(sender.PollOptions{
+		Poller: func() (sender.Poller, time.Duration) {
+			a := current()
+			return a.poller(), a.Timeout
+		},
+		Lease: g.Lease, Store: d.store, Client: client, Log: d.o.Log,
+	})
 	send := sender.NewDesk(sender.Options{
 		Account: func() (*gateway.Account, sender.Provider) {
 			a := current()
 			return &a.Account, a.provider
 		},
 		Lease: g.Lease, Alive: g.Alive, Wake: g.Wake,
-		Store: d.store, Queue: d.queue,
+		Store: recorder{d.store, polls}, Queue: d.queue,
 		Pacer: limits.NewPacer(last.Rate, g.FirstSendIn),
 		Slots: limits.NewInFlight(last.InFlightCap()),
 		Media: d.media.For(id), Links: d.directory,
-		Client: &http.Client{CheckRedirect: noRedirect, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			return current().client.Transport.RoundTrip(r)
-		})},
+		Client: client,
 		Backoff: func(spent int) time.Duration {
 			return limits.FullJitter(spent, limits.BackoffBase, limits.BackoffCap, rand.Int64N)
 		},
 		Log: d.o.Log, Metrics: d.metrics,
 	})
-	return &desk{Desk: send, round: d.courier.Open(g.Lease, g.Wake), monitor: newMonitor(watch{
+	return &desk{Desk: send, round: d.courier.Open(g.Lease, g.Wake), polls: polls, monitor: newMonitor(watch{
 		account: id, alive: g.Alive, store: d.store, metrics: d.health, log: d.o.Log,
 		reporter: func() sender.Reporter {
 			r, _ := current().provider.(sender.Reporter)

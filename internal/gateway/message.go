@@ -130,6 +130,13 @@ type Receipt struct {
 	Suppress          *Suppression
 }
 
+// Poll is a message whose provider is to be asked what became of it.
+type Poll struct {
+	Message           MessageID // empty: none is due
+	ProviderMessageID ProviderMessageID
+	NextIn            time.Duration // until the next one is due; zero: none waits
+}
+
 // Inbound is what sending needs to know of what a recipient wrote or chose.
 type Inbound struct {
 	From    Recipient

@@ -55,6 +55,15 @@ type Reporter interface {
 	Report(ctx context.Context) gateway.Health
 }
 
+// Poller is a Provider that can be asked what became of a message it has taken.
+type Poller interface {
+	// NewStatusRequest renders the question. An error is a defect.
+	NewStatusRequest(ctx context.Context, id gateway.ProviderMessageID) (*http.Request, error)
+
+	// InterpretStatus reads a complete answer. Not ok: it tells no status.
+	InterpretStatus(a Answer) (r gateway.Receipt, ok bool)
+}
+
 // Call is one attempt about to be made.
 type Call struct {
 	Message *gateway.Message // references to our own ids are resolved to the provider's

@@ -36,9 +36,14 @@ func (s *Store) Begin(ctx context.Context, in gateway.Intent) (verdict gateway.V
 // Record writes what became of an attempt. Only the nonce of its intent can,
 // whatever has happened since; recording again changes nothing.
 func (s *Store) Record(ctx context.Context, account gateway.AccountID, e gateway.Ending) error {
+	var pollIn time.Duration
+	if s.opts.Polls != nil && s.opts.Polls(account) {
+		pollIn = FirstPoll
+	}
 	_, err := s.run(ctx, recordScript, account,
 		string(e.Message), e.Nonce, statusLetters[e.Next], encodeAttempt(e.Attempt), string(e.ProviderMessageID),
-		encodeError(e.Error), e.RetryIn.Milliseconds(), flag(e.Spent), encodeSuppression(e.Suppress))
+		encodeError(e.Error), e.RetryIn.Milliseconds(), flag(e.Spent), encodeSuppression(e.Suppress),
+		pollIn.Milliseconds())
 	if err != nil {
 		return unavailable("record the attempt of", string(e.Message), err)
 	}

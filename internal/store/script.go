@@ -73,6 +73,9 @@ var noticesLua string
 //go:embed scripts/noticed.lua
 var noticedLua string
 
+//go:embed scripts/poll.lua
+var pollLua string
+
 //go:embed scripts/due.lua
 var dueLua string
 
@@ -96,6 +99,7 @@ var (
 	refuseScript   = newScript(refuseLua)
 	noticedScript  = newScript(noticedLua)
 	noticesScript  = newScript(noticesLua)
+	pollScript     = newScript(pollLua)
 	suppressScript = newScript(suppressLua)
 	inboundScript  = newScript(inboundLua)
 	liftScript     = newScript(liftLua)

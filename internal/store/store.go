@@ -28,6 +28,9 @@ type Options struct {
 	// UnknownGrace is how long an account's unknown outcomes may settle by
 	// themselves.
 	UnknownGrace func(gateway.AccountID) time.Duration
+	// Polls says whether the provider is asked for the status of what it accepts
+	// from now on (DuePoll); nil: of no account.
+	Polls func(gateway.AccountID) bool
 	// IdempotencyTTL is how long keys are remembered; zero means 24 hours.
 	IdempotencyTTL time.Duration
 	// WaitReplicas is the number of replicas that must have an accepted

@@ -43,7 +43,10 @@ type Provider struct {
 	redactor *strings.Replacer
 }
 
-var _ sender.Provider = (*Provider)(nil)
+var (
+	_ sender.Provider = (*Provider)(nil)
+	_ sender.Poller   = (*Provider)(nil)
+)
 
 // New makes the provider of one account. It does not connect.
 func New(s Settings) *Provider {

@@ -14,6 +14,7 @@
 --   no      zset    due -> id: messages with notices to be told
 --   nq:<id> list    those notices, the oldest first
 --   nd      stream  notices that were given up
+--   poll    zset    due -> id: messages whose provider is asked for their status
 --   sup     hash    scope and recipient -> suppression
 --   sx      zset    recipient and scope, by name
 --   su      zset    until -> scope and recipient, of those that end
@@ -160,6 +161,7 @@ local function move(id, m, s, at, till)
   count(m.p, from, bucket(s, m.k))
   set_timer(id, m, s, at)
   redis.call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS, '*', 'id', id, 'f', before, 't', s, 'at', int(at))
+  if s == 'r' or s == 'f' then redis.call('ZREM', P .. 'poll', id) end
   if m.cb then tell(id, m, before, s, at) end
 end
 
@@ -249,6 +251,9 @@ local function link(id, m, pid, shown)
 end
 
 local RANK = {a = 1, t = 2, d = 3, r = 4}
+
+-- Whether more is to be heard of a message in this state.
+local function open_end(s) return RANK[s] ~= nil and s ~= 'r' end
 
 -- Applies one receipt: forward only, failed below delivered, delivered and
 -- read over failed, expired and unknown; any receipt settles unknown. That an

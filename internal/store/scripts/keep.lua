@@ -54,6 +54,7 @@ for _, id in ipairs(overdue('timer', at)) do
     for h in string.gmatch(m.px or '', '............') do gone[#gone + 1] = 'p' .. h .. id end
     redis.call('ZREM', P .. 'ix', unpack(gone))
     redis.call('ZREM', P .. 'timer', id)
+    redis.call('ZREM', P .. 'poll', id)
     redis.call('DEL', rec(id))
   end
 end

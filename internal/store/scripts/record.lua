@@ -1,6 +1,7 @@
 -- Records what became of an attempt. The same call again changes nothing.
 -- Args: id, nonce, next status (a, f, q, u), attempt line, provider id, error,
--- ms until the retry, whether the attempt counts (0, 1), suppression.
+-- ms until the retry, whether the attempt counts (0, 1), suppression, ms until
+-- the provider is first asked for the status (0: it isn't asked).
 local id, nonce, s, pid, err = arg(1), arg(2), arg(3), arg(5), arg(6)
 local m = load(id)
 if not m then return 'gone' end
@@ -31,4 +32,7 @@ if m.s == 's' or (m.s == 'u' and s ~= 'u') or (m.s == 'q' and s == 'a') then
   move(id, m, s, at, s == 'q' and at + tonumber(arg(7)) or nil)
 end
 apply_parked(id, m)
+if s == 'a' and m.pi and arg(10) ~= '0' and open_end(m.s) then
+  redis.call('ZADD', P .. 'poll', int(at + tonumber(arg(10))), id)
+end
 return 'recorded'
