@@ -27,7 +27,7 @@ import (
 // once, when the request has been written or never will be. answer is what the
 // provider said, if anything.
 func (d *Desk) call(ctx context.Context, p Provider, c Call, depart func(context.Context) error, written func()) (result gateway.Result, answer *Answer, err error) {
-	var left, barred, closed atomic.Bool
+	var left, barred, closed, reused atomic.Bool
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer written()
@@ -49,6 +49,7 @@ func (d *Desk) call(ctx context.Context, p Provider, c Call, depart func(context
 			}
 			now := time.Now()
 			passed.Store(&now)
+			reused.Store(info.Reused)
 		},
 		WroteHeaders: func() { left.Store(true) },
 		WroteRequest: func(httptrace.WroteRequestInfo) {
@@ -69,6 +70,11 @@ func (d *Desk) call(ctx context.Context, p Provider, c Call, depart func(context
 	switch {
 	case err != nil && barred.Load() && (closed.Load() || !left.Load()):
 		return gateway.Result{}, nil, errNotMade
+	case err != nil && reused.Load() && !left.Load() && ctx.Err() == nil:
+		// The provider closed the idle connection while the call stood at the gate.
+		// Nothing was written, and it says nothing about the provider.
+		d.Client.CloseIdleConnections()
+		return d.call(ctx, p, c, depart, written)
 	case err != nil:
 		return unanswered(err, left.Load()), nil, nil
 	}

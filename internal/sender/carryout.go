@@ -100,7 +100,9 @@ func (d *Desk) depart(ctx context.Context, a *attempt) error {
 	if err := d.Pacer.Gate(gate); err != nil {
 		return err
 	}
-	if !a.leave() || !d.Alive() {
+	again := a.departed
+	a.departed = true
+	if !a.leave() || !d.Alive() || again && d.working.Err() != nil { // after a release the next owner sends
 		return errNotMade
 	}
 	return nil

@@ -45,8 +45,8 @@ type Desk struct {
 	account      gateway.AccountID
 	breaker      *breaker
 	recipients   recipients
-	lookers      chan struct{} // holds a token for each file that is looked at
-	lookPatience time.Duration // how long a lane waits for one
+	lookers      map[gateway.Priority]chan struct{} // holds a token for each file that is looked at
+	lookPatience time.Duration                      // how long a lane waits for one
 	door         door
 
 	// working ends with Stop: nothing waits for its turn any longer. recording
@@ -75,7 +75,10 @@ type chores struct {
 
 // NewDesk opens a desk.
 func NewDesk(o Options) *Desk {
-	d := &Desk{Options: o, account: o.Lease.Account, doubt: make(map[gateway.Priority]time.Time), announce: make(chan struct{}, 1), lookers: make(chan struct{}, lookersMost), lookPatience: lookPatience}
+	d := &Desk{Options: o, account: o.Lease.Account, doubt: make(map[gateway.Priority]time.Time), announce: make(chan struct{}, 1), lookers: make(map[gateway.Priority]chan struct{}), lookPatience: lookPatience}
+	for _, p := range gateway.Priorities() {
+		d.lookers[p] = make(chan struct{}, lookersMost)
+	}
 	d.Log = o.Log.With("account", d.account)
 	d.working, d.stop = context.WithCancel(context.Background())
 	d.recording, d.abandon = context.WithCancel(context.Background())

@@ -27,7 +27,7 @@ const (
 
 	lookPatience = 150 * time.Millisecond
 	lookDefer    = 500 * time.Millisecond
-	lookersMost  = 32 // files of an account that are looked at at one time
+	lookersMost  = 32 // files of a lane that are looked at at one time
 )
 
 // Process takes one task through the stages until its attempt has begun, which
@@ -149,14 +149,15 @@ type looked struct {
 // too many are being looked at; then it goes on aside, and what it finds is
 // there when the message comes back.
 func (d *Desk) lookAside(ctx context.Context, a *attempt, f gateway.File) (r looked, ended bool) {
+	lookers := d.lookers[a.task.Priority]
 	select {
-	case d.lookers <- struct{}{}:
+	case lookers <- struct{}{}:
 	default:
 		return looked{}, false
 	}
 	result := make(chan looked, 1)
 	d.running.Go(func() {
-		defer func() { <-d.lookers }()
+		defer func() { <-lookers }()
 		defer func() {
 			if v := recover(); v != nil {
 				result <- looked{panicked: v}
@@ -228,6 +229,7 @@ type attempt struct {
 	nonce     string
 	startedAt time.Time   // of asking for the intent
 	leave     func() bool // goes out of the door, once: whether the attempt may go on
+	departed  bool        // a connection was had before
 	done      func(error)
 	written   func() // lets the recipient's next message begin
 }
@@ -297,8 +299,11 @@ func (d *Desk) untilOpen(ctx context.Context, p gateway.Priority) error {
 func (d *Desk) begin(ctx context.Context, a *attempt) (began, again bool, err error) {
 	key := turn{a.record.Recipient, a.task.Priority}
 	for range behindTries {
-		if a.written, err = d.recipients.lock(ctx, key); err != nil {
+		if a.written, err = d.turn(ctx, key); err != nil {
 			return false, false, err
+		}
+		if a.written == nil {
+			break
 		}
 		if !d.ShutUntil(a.task.Priority).IsZero() {
 			a.written()
@@ -332,6 +337,18 @@ func (d *Desk) begin(ctx context.Context, a *attempt) (began, again bool, err er
 		}
 	}
 	return false, false, d.park(ctx, a.task, behindDefer, true)
+}
+
+// turn waits a moment for the recipient's turn; nil: it takes longer, for a call
+// to them that is slow in connecting. A lane must not fill up with that.
+func (d *Desk) turn(ctx context.Context, t turn) (unlock func(), err error) {
+	patience, cancel := context.WithTimeout(ctx, behindTries*behindPause)
+	defer cancel()
+	unlock, err = d.recipients.lock(patience, t)
+	if err != nil && ctx.Err() == nil {
+		return nil, nil
+	}
+	return unlock, err
 }
 
 // heldElsewhere: the store knows of a hold or pause that we don't. Keep will

@@ -70,3 +70,64 @@ func TestOrderHoldsWhenTheOneBetweenIsCancelledLater(t *testing.T) {
 		}
 	})
 }
+
+func TestAnUndoneAttemptKeepsItsPlace(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		const to = "+46732001122"
+		first, second := b.accept(text(to, "a")), b.accept(text(to, "b"))
+		b.mustBegin(first.ID, 0, "n1")
+		b.record(gateway.Ending{Message: first.ID, Nonce: "n1", Next: gateway.StatusQueued})
+		third := b.accept(text(to, "c"))
+		for _, m := range []gateway.Message{second, third} {
+			if v, _ := b.begin(m.ID, 0, "n"+string(m.ID)); v != gateway.VerdictBehind {
+				t.Errorf("overtakes the one that wasn't sent after all: %s", v)
+			}
+		}
+	})
+}
+
+func TestARetryIsOvertaken(t *testing.T) {
+	each(t, func(_ *testing.T, b *bench) {
+		const to = "+46732001122"
+		first, second := b.accept(text(to, "a")), b.accept(text(to, "b"))
+		b.mustBegin(first.ID, 0, "n1")
+		b.record(gateway.Ending{Message: first.ID, Nonce: "n1", Next: gateway.StatusQueued, RetryIn: time.Hour})
+		b.mustBegin(second.ID, 0, "n2")
+	})
+}
+
+func TestALongWayBackIsWalkedInSteps(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		const to = "+46732001122"
+		first := b.accept(text(to, "a"))
+		var between []gateway.Message
+		for range 70 {
+			between = append(between, b.accept(text(to, "x")))
+		}
+		last := b.accept(text(to, "z"))
+		for _, m := range between {
+			_, err := b.Cancel(t.Context(), m.ID)
+			b.must(err)
+		}
+		for range 4 {
+			if v, _ := b.begin(last.ID, 0, "n"); v != gateway.VerdictBehind {
+				t.Fatalf("the last one overtakes: %s", v)
+			}
+		}
+		b.mustBegin(first.ID, 0, "n1")
+		b.mustBegin(last.ID, 0, "n")
+	})
+}
+
+func TestNoLineIsLeftOfWhoEndedWithout(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		const to = "+46732001122"
+		first, second := b.accept(text(to, "a")), b.accept(text(to, "b"))
+		b.mustBegin(first.ID, 0, "n")
+		_, err := b.Cancel(t.Context(), second.ID)
+		b.must(err)
+		if v := b.rdb.HGetAll(t.Context(), redisdb.Key(shop.Tag(), "lw")).Val(); len(v) != 0 {
+			t.Errorf("left: %v", v)
+		}
+	})
+}

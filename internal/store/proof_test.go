@@ -255,3 +255,38 @@ func TestAReminderDuringHousekeepingIsNotLost(t *testing.T) {
 		}
 	})
 }
+
+func TestFailureOfAnAttemptThatIsTheOnlyOneOutCounts(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		m := b.accept(text("+46732001122", "x"))
+		b.mustBegin(m.ID, 0, "n1")
+		b.record(gateway.Ending{Message: m.ID, Nonce: "n1", Next: gateway.StatusQueued}) // it wasn't made
+		seq := 0
+		for seq == 0 {
+			for _, task := range b.keep().Tasks {
+				seq = task.Sequence
+			}
+		}
+		b.mustBegin(m.ID, seq, "n2")
+		b.receipt(gateway.Receipt{Message: m.ID, ProviderMessageID: "p2", Status: gateway.StatusFailed, Error: &gateway.Error{Class: gateway.ClassPermanent}})
+		b.record(gateway.Ending{Message: m.ID, Nonce: "n2", Next: gateway.StatusUnknown, Error: &gateway.Error{Class: gateway.ClassUnknown}})
+		if r := b.get(m.ID); r.Status != gateway.StatusFailed {
+			t.Errorf("it is %s though the provider said that it failed", r.Status)
+		}
+	})
+}
+
+func TestCancellingTellsTheOwnerOfTheNotice(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		m := b.accept(told("x"))
+		b.must(b.rdb.Del(t.Context(), redisdb.DueKey).Err())
+		_, err := b.Cancel(t.Context(), m.ID)
+		b.must(err)
+		if d, err := b.DueAccounts(t.Context()); err != nil || d[shop] == 0 {
+			t.Errorf("due: %v, %v", d, err)
+		}
+		if n := b.notices(); len(n) != 1 || n[0].Status != gateway.StatusCancelled {
+			t.Errorf("notices: %+v", n)
+		}
+	})
+}

@@ -89,6 +89,8 @@ func (s *Store) Cancel(ctx context.Context, id gateway.MessageID) (*gateway.Reco
 		return nil, gateway.ErrNotFound
 	case "conflict":
 		return nil, gateway.ErrConflict
+	case "told":
+		_ = s.remind(ctx, r.Account, 0) // else the caller hears of it a little later
 	}
 	return s.Get(ctx, id)
 }

@@ -82,6 +82,7 @@ func (s *Store) Load(ctx context.Context, account gateway.AccountID, id gateway.
 func decodeSuppressed(account gateway.AccountID, to gateway.Recipient, scope gateway.SuppressionScope, text string) gateway.Suppressed {
 	created, rest, _ := strings.Cut(text, " ")
 	until, reason, _ := strings.Cut(rest, " ")
+	reason = strings.TrimPrefix(reason, "!") // an operator's, see common.lua
 	return gateway.Suppressed{
 		Account: account, Recipient: to, Scope: scope, Reason: reason, CreatedAt: moment(created), Until: till(until),
 	}

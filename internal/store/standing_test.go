@@ -212,3 +212,31 @@ func TestOperatorsKeepTheList(t *testing.T) {
 		}
 	})
 }
+
+func TestAnOptOutOutlivesATimedBlock(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		until := time.Now().Add(30 * time.Millisecond)
+		b.must(b.Suppress(ctx, gateway.Suppressed{Account: shop, Recipient: person, Scope: gateway.SuppressAll, Until: until}))
+		b.inbound(gateway.Inbound{Consent: gateway.ConsentStop})
+		for !time.Now().After(until.Add(5 * time.Millisecond)) {
+			b.keep()
+		}
+		b.keep()
+		if got := scopes(b.standing()); len(got) != 1 || got[0] != gateway.SuppressAll {
+			t.Errorf("suppressions: %v", got)
+		}
+	})
+}
+
+func TestStartDoesNotLiftAnOperatorsBlock(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.must(b.Suppress(t.Context(), gateway.Suppressed{Account: shop, Recipient: person, Scope: gateway.SuppressAll, Reason: "legal"}))
+		b.inbound(gateway.Inbound{Consent: gateway.ConsentStop})
+		b.inbound(gateway.Inbound{Consent: gateway.ConsentStart, At: time.Now().Add(time.Millisecond)})
+		st := b.standing()
+		if len(st.Suppressed) != 1 || st.Suppressed[0].Reason != "legal" {
+			t.Errorf("suppressions: %+v", st.Suppressed)
+		}
+	})
+}

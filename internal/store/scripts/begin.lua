@@ -23,8 +23,12 @@ for _ = 1, 32 do
   if not before then break end
   local b = redis.call('HMGET', rec(before), 's', 'k', 'wb', 'pv')
   if b[1] == 'q' and (not b[2] or b[3]) then return {'behind'} end
-  local passed = b[1] == 'q' or b[1] == 'h' or b[1] == 'c' or b[1] == 'e' or b[1] == 'j'
-  before = passed and b[4]
+  before = nil
+  if (b[1] == 'q' or passed_by(b[1])) and b[4] then before = b[4] end
+end
+if before then -- a long way back: the next look goes on from here
+  redis.call('HSET', rec(id), 'pv', before)
+  return {'behind'}
 end
 
 m.at = int(tonumber(m.at or '0') + 1)

@@ -8,4 +8,4 @@ local at = clock()
 if (m.s ~= 'h' and m.s ~= 'q') or tonumber(m.ex) <= at then return 'conflict' end
 if m.pd then return 'conflict' end -- an attempt whose outcome nobody knows may have reached the recipient
 move(id, m, 'c', at)
-return 'cancelled'
+return told and 'told' or 'cancelled'

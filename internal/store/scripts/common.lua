@@ -107,16 +107,32 @@ local function join_line(id, m)
   redis.call('HSET', P .. 'lw', field, id)
 end
 
+-- Whether those behind a message in this status don't wait for it, but for the
+-- one before it.
+local function passed_by(s) return s == 'h' or s == 'c' or s == 'e' or s == 'j' end
+
 -- Takes a message out of the line: it has begun, or ended without; then those
 -- behind it wait for the one before it.
 local function leave_line(id, m, begun)
   local field = m.p .. hash(m.to)
   if redis.call('HGET', P .. 'lw', field) ~= id then return end
-  if begun or not m.pv then
-    redis.call('HDEL', P .. 'lw', field)
-  else
-    redis.call('HSET', P .. 'lw', field, m.pv)
+  local last = nil
+  if not begun then last = m.pv end
+  for _ = 1, 32 do
+    if not last then break end
+    local b = redis.call('HMGET', rec(last), 's', 'pv')
+    if b[1] == 'q' then break end
+    last = nil
+    if passed_by(b[1]) and b[2] then last = b[2] end
   end
+  if last then redis.call('HSET', P .. 'lw', field, last) else redis.call('HDEL', P .. 'lw', field) end
+end
+
+-- Keeps the place of one whose attempt was not made after all: who came after it
+-- still waits for it.
+local function rejoin_line(id, m)
+  redis.call('HSET', rec(id), 'wb', '1')
+  redis.call('HSETNX', P .. 'lw', m.p .. hash(m.to), id)
 end
 
 -- Parks a waiting message until a time, or ends its parking (nil).
@@ -166,17 +182,20 @@ local function move(id, m, s, at, till)
 end
 
 -- Puts a recipient on the do-not-send list, or lengthens the stay there.
--- scope: a all, m marketing, c cooldown. till 0: until it is removed.
+-- scope: a all, m marketing, c cooldown. till 0: until it is removed. A reason
+-- that begins with '!' is an operator's.
 local function suppress(to, scope, reason, at, till)
   local field = scope .. to
   local was = redis.call('HGET', P .. 'sup', field)
-  if was and till ~= 0 then
-    local before = tonumber(string.match(was, '^%d+ (%d+)'))
-    if before == 0 or before >= till then return end
+  if was then
+    local before, operator = string.match(was, '^%d+ (%d+) (!?)')
+    before = tonumber(before)
+    if before == 0 and (till ~= 0 or operator == '!') then return end
+    if till ~= 0 and before >= till then return end
   end
   redis.call('HSET', P .. 'sup', field, int(at) .. ' ' .. int(till) .. ' ' .. reason)
   redis.call('ZADD', P .. 'sx', 0, to .. ' ' .. scope)
-  if till > 0 then redis.call('ZADD', P .. 'su', int(till), field) end
+  if till > 0 then redis.call('ZADD', P .. 'su', int(till), field) else redis.call('ZREM', P .. 'su', field) end
 end
 
 local function unsuppress(to, scope)

@@ -19,8 +19,8 @@ local function stop(scope)
 end
 
 local function start(scope)
-  local stopped = tonumber(string.match(redis.call('HGET', P .. 'sup', scope .. to) or '0', '^%d+'))
-  if said >= stopped then unsuppress(to, scope) end
+  local stopped, operator = string.match(redis.call('HGET', P .. 'sup', scope .. to) or '0 0 ', '^(%d+) %d+ (!?)')
+  if said >= tonumber(stopped) and operator ~= '!' then unsuppress(to, scope) end
   if said > tonumber(redis.call('GET', started) or '0') and said + REPEATED_MS > at then
     redis.call('SET', started, int(said), 'PX', int(said + REPEATED_MS - at))
   end

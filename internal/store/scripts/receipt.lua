@@ -17,8 +17,9 @@ end
 if id ~= '' then
   m = load(id)
   if not m then return {'unmatched', ''} end
-  -- While a later attempt is in flight nobody knows which one has failed.
-  if s == 'f' and m.s == 's' and tonumber(m.at) > 1 and pid ~= '' and m.pi ~= pid then return keep_for_later() end
+  -- While a later attempt is in flight, and an earlier one may have arrived, nobody
+  -- knows which one has failed.
+  if s == 'f' and m.s == 's' and (m.pi or m.pd) and pid ~= '' and m.pi ~= pid then return keep_for_later() end
   local known = m.pi
   link(id, m, pid)
   if not known then apply_parked(id, m) end

@@ -30,6 +30,7 @@ end
 if m.s == 's' or (m.s == 'u' and s ~= 'u') or (m.s == 'q' and s == 'a') then
   if s == 'a' then redis.call('HDEL', rec(id), 'er') else redis.call('HSET', rec(id), 'er', err) end
   move(id, m, s, at, s == 'q' and at + tonumber(arg(7)) or nil)
+  if s == 'q' and arg(7) == '0' then rejoin_line(id, m) end -- it waits for no retry of its own
 end
 apply_parked(id, m)
 if s == 'a' and m.pi and arg(10) ~= '0' and open_end(m.s) then

@@ -6,5 +6,5 @@ if arg(3) == 'remove' then
   return unsuppress(to, scope) == 1 and 'removed' or 'absent'
 end
 unsuppress(to, scope)
-suppress(to, scope, arg(5), clock(), tonumber(arg(4)))
+suppress(to, scope, '!' .. arg(5), clock(), tonumber(arg(4)))
 return 'put'
