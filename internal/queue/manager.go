@@ -503,19 +503,35 @@ func (m *Manager) poke(ctx context.Context) {
 func (m *Manager) listen(ctx context.Context) {
 	sub := m.o.Redis.Subscribe(ctx, doorbellChannel, pokeChannel)
 	defer func() { _ = sub.Close() }()
-	messages := sub.Channel(redis.WithChannelSize(1000))
+	events := sub.ChannelWithSubscriptions(redis.WithChannelSize(1000))
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case msg := <-messages:
-			if msg.Channel == pokeChannel {
-				signal(m.look)
-			} else if account, p, ok := parseRing(msg.Payload); ok {
-				if s := m.seat(account); s != nil {
-					s.ring(p)
-				}
-			}
+		case event := <-events:
+			m.hear(event)
+		}
+	}
+}
+
+// hear takes one event of the subscription. That it stands, for the first time
+// or again, says that nothing was heard before.
+func (m *Manager) hear(event any) {
+	msg, ok := event.(*redis.Message)
+	if !ok {
+		signal(m.look)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for _, s := range m.seats {
+			s.deaf()
+		}
+		return
+	}
+	if msg.Channel == pokeChannel {
+		signal(m.look)
+	} else if account, p, ok := parseRing(msg.Payload); ok {
+		if s := m.seat(account); s != nil {
+			s.ring(p)
 		}
 	}
 }

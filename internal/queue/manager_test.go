@@ -575,3 +575,20 @@ func TestAnOwnerWhoseKeyIsAnothersGivesUp(t *testing.T) {
 		return taken
 	})
 }
+
+func TestRingsMissedWhileNobodyListenedAreMadeUpFor(t *testing.T) {
+	t.Parallel()
+	url := redistest.Start(t) // the embedded Redis can't cut connections
+	w, s := newWorld(), newSender(t, url)
+	start(t, url, w, oneShop, nil)
+	eventually(t, patience, "the take's Keep is over", func() (over bool) {
+		w.do(func() { over = w.kept[shop] >= 1 })
+		return over
+	})
+	rdb := s.rdb
+	id := s.enqueue(shop, gateway.Bulk, 1)[0] // and no ring
+	if err := rdb.Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 5*time.Second, "the message is sent", func() bool { return w.hasSent(id) })
+}

@@ -69,12 +69,13 @@ type seat struct {
 	lanes map[gateway.Priority]*laneSlot // of run's goroutine
 	busy  sync.WaitGroup                 // lanes that close, Keep
 
-	event chan struct{} // there is something new below
-	mu    sync.Mutex
-	rung  map[gateway.Priority]bool
-	woken bool
-	dueAt int64 // as the due index showed it; 0: not due
-	kept  *kept // Keep has returned
+	event  chan struct{} // there is something new below
+	mu     sync.Mutex
+	rung   map[gateway.Priority]bool
+	woken  bool
+	missed bool  // rings, perhaps
+	dueAt  int64 // as the due index showed it; 0: not due
+	kept   *kept // Keep has returned
 }
 
 // laneSlot is the place of a lane, open or not.
@@ -139,6 +140,9 @@ func (s *seat) ring(p gateway.Priority) { s.note(func() { s.rung[p] = true }) }
 
 // due says that the due index shows the account, at that time.
 func (s *seat) due(at int64) { s.note(func() { s.dueAt = at }) }
+
+// deaf says that rings may have been missed.
+func (s *seat) deaf() { s.note(func() { s.missed = true }) }
 
 func (s *seat) note(change func()) {
 	s.mu.Lock()
@@ -355,7 +359,7 @@ type housekeeping struct {
 // keep starts Keep if it is time, and says when it will be.
 func (s *seat) keep(h *housekeeping, now time.Time) time.Time {
 	s.mu.Lock()
-	k, urgent := s.kept, s.woken || s.dueAt != 0
+	k, urgent := s.kept, s.woken || s.missed || s.dueAt != 0
 	s.kept = nil
 	s.mu.Unlock()
 	if k != nil {
@@ -391,11 +395,11 @@ func (s *seat) keep(h *housekeeping, now time.Time) time.Time {
 	}
 	h.running, h.lastAt = true, now
 	s.mu.Lock()
-	c := chore{dueAt: s.dueAt}
-	s.dueAt, s.woken = 0, false
+	c := chore{dueAt: s.dueAt, look: s.missed}
+	s.dueAt, s.woken, s.missed = 0, false, false
 	s.mu.Unlock()
 	c.lost = s.lostTasks(now)
-	c.look = c.dueAt != 0 || len(c.lost) > 0 || now.Sub(h.lookedAt) >= lookEvery
+	c.look = c.look || c.dueAt != 0 || len(c.lost) > 0 || now.Sub(h.lookedAt) >= lookEvery
 	s.busy.Go(func() {
 		k := s.callKeep(c)
 		s.note(func() { s.kept = &k })
