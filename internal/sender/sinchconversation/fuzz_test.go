@@ -143,7 +143,7 @@ func FuzzNewRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		m := gateway.Message{Recipient: testRecipient}
 		if json.Unmarshal(content, &m.Content) != nil || m.Content.Validate() != nil {
-			t.Skip("not a sound message")
+			return // not a sound message
 		}
 		before, _ := json.Marshal(m)
 		problems := p.Check(&m)

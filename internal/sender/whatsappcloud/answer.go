@@ -10,6 +10,7 @@ import (
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
+	"sluice/internal/sender/whatsapp"
 )
 
 const (
@@ -33,7 +34,7 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 		} `json:"messages"`
 		Error json.RawMessage `json:"error"`
 	}
-	readable := decode(a.Body, &body) == nil
+	readable := whatsapp.Decode(a.Body, &body) == nil
 	if taken := a.Status >= 200 && a.Status <= 299; readable && taken && len(body.Messages) > 0 && body.Messages[0].ID != "" {
 		return gateway.Result{
 			Outcome:           gateway.OutcomeAccepted,
@@ -41,7 +42,7 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 		}
 	}
 	var e wireError
-	if readable && len(body.Error) > 0 && decode(body.Error, &e) == nil {
+	if readable && len(body.Error) > 0 && whatsapp.Decode(body.Error, &e) == nil {
 		if code, ok := e.number(); ok {
 			return p.result(p.judge(a.Status, code, &e), a.Header, p.describe(code, &e))
 		}
@@ -154,9 +155,9 @@ func retryAfter(value string, now time.Time) time.Duration {
 // up to a day.
 func regainAccess(value string) time.Duration {
 	var usage map[string][]struct {
-		Minutes loose `json:"estimated_time_to_regain_access"`
+		Minutes whatsapp.Loose `json:"estimated_time_to_regain_access"`
 	}
-	if decode([]byte(value), &usage) != nil {
+	if whatsapp.Decode([]byte(value), &usage) != nil {
 		return 0
 	}
 	var longest time.Duration

@@ -15,6 +15,7 @@ import (
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
+	"sluice/internal/sender/whatsapp"
 )
 
 // mediaLife is how long an uploaded file can be sent by its id.
@@ -88,10 +89,10 @@ const maxName = 100
 // may be tried again.
 func (p *Provider) InterpretUpload(a sender.Answer) (id string, expires time.Duration, refused *gateway.Error) {
 	var body struct {
-		ID loose `json:"id"`
+		ID whatsapp.Loose `json:"id"`
 	}
 	ok := a.Status >= 200 && a.Status <= 299
-	if decode(a.Body, &body) == nil && ok && body.ID != "" {
+	if whatsapp.Decode(a.Body, &body) == nil && ok && body.ID != "" {
 		return string(body.ID), mediaLife, nil
 	}
 	r := p.Interpret(a)

@@ -9,19 +9,20 @@ import (
 	"strings"
 
 	"sluice/internal/gateway"
+	"sluice/internal/sender/whatsapp"
 )
 
 // wireError is Graph's error, in an answer's envelope or in a webhook's
 // errors. The two differ in their titles only.
 type wireError struct {
-	Code      loose           `json:"code"`
-	Subcode   loose           `json:"error_subcode"`
-	Title     loose           `json:"title"`
-	Message   loose           `json:"message"`
+	Code      whatsapp.Loose  `json:"code"`
+	Subcode   whatsapp.Loose  `json:"error_subcode"`
+	Title     whatsapp.Loose  `json:"title"`
+	Message   whatsapp.Loose  `json:"message"`
 	Data      json.RawMessage `json:"error_data"` // an object with details, or a string
-	UserMsg   loose           `json:"error_user_msg"`
-	Transient loose           `json:"is_transient"`
-	TraceID   loose           `json:"fbtrace_id"`
+	UserMsg   whatsapp.Loose  `json:"error_user_msg"`
+	Transient whatsapp.Loose  `json:"is_transient"`
+	TraceID   whatsapp.Loose  `json:"fbtrace_id"`
 }
 
 // readError is the error of an answer that holds one.
@@ -29,7 +30,7 @@ func readError(body []byte) (e wireError, ok bool) {
 	var envelope struct {
 		Error json.RawMessage `json:"error"`
 	}
-	ok = decode(body, &envelope) == nil && len(envelope.Error) > 0 && decode(envelope.Error, &e) == nil
+	ok = whatsapp.Decode(body, &envelope) == nil && len(envelope.Error) > 0 && whatsapp.Decode(envelope.Error, &e) == nil
 	return e, ok
 }
 
@@ -44,13 +45,13 @@ func (e *wireError) transient() bool { return e.Transient == "true" || e.Transie
 // details is what the provider says to people.
 func (e *wireError) details() string {
 	var object struct {
-		Details loose `json:"details"`
+		Details whatsapp.Loose `json:"details"`
 	}
-	if decode(e.Data, &object) == nil && object.Details != "" {
+	if whatsapp.Decode(e.Data, &object) == nil && object.Details != "" {
 		return string(object.Details)
 	}
 	var s string
-	if decode(e.Data, &s) == nil && s != "" {
+	if whatsapp.Decode(e.Data, &s) == nil && s != "" {
 		return s
 	}
 	return string(e.UserMsg)

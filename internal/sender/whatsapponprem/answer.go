@@ -11,6 +11,7 @@ import (
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
+	"sluice/internal/sender/whatsapp"
 )
 
 const (
@@ -24,34 +25,34 @@ const (
 // envelope is what is read of an answer to a message.
 type envelope struct {
 	Messages []struct {
-		ID loose `json:"id"`
+		ID whatsapp.Loose `json:"id"`
 	} `json:"messages"`
 	Contacts []contact   `json:"contacts"`
 	Errors   []wireError `json:"errors"`
 	Meta     struct {
 		// What 360dialog's hosts say before the stack is asked.
-		DeveloperMessage loose `json:"developerMessage"`
-		DeveloperSnake   loose `json:"developer_message"`
+		DeveloperMessage whatsapp.Loose `json:"developerMessage"`
+		DeveloperSnake   whatsapp.Loose `json:"developer_message"`
 	} `json:"meta"`
 }
 
 // contact is how the host knows a number.
 type contact struct {
-	Input  loose `json:"input"`
-	Status loose `json:"status"` // of a check only
-	WaID   loose `json:"wa_id"`
+	Input  whatsapp.Loose `json:"input"`
+	Status whatsapp.Loose `json:"status"` // of a check only
+	WaID   whatsapp.Loose `json:"wa_id"`
 }
 
 // wireError is one entry of errors, in an answer or in a callback.
 type wireError struct {
-	Code    loose `json:"code"`
-	Title   loose `json:"title"`
-	Details loose `json:"details"`
+	Code    whatsapp.Loose `json:"code"`
+	Title   whatsapp.Loose `json:"title"`
+	Details whatsapp.Loose `json:"details"`
 }
 
 // read reads an answer as far as it can; false means that it is no JSON.
 func read(body []byte) (e envelope, readable bool) {
-	readable = decode(body, &e) == nil
+	readable = whatsapp.Decode(body, &e) == nil
 	if !readable {
 		e = envelope{}
 	}
@@ -61,7 +62,7 @@ func read(body []byte) (e envelope, readable bool) {
 // code is the first code among the errors.
 func (e *envelope) code() (int, wireError) {
 	for _, w := range e.Errors {
-		if code, ok := w.Code.number(); ok {
+		if code, ok := w.Code.Number(); ok {
 			return code, w
 		}
 	}
@@ -106,7 +107,7 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 		return p.result(r, a.Header, p.describeStatus(a.Status, w))
 	}
 	if message := e.developerMessage(); message != "" {
-		return p.result(judgeDeveloper(a.Status, message), a.Header, p.describeStatus(a.Status, wireError{Details: loose(message)}))
+		return p.result(judgeDeveloper(a.Status, message), a.Header, p.describeStatus(a.Status, wireError{Details: whatsapp.Loose(message)}))
 	}
 	r := judgeBare(a.Status)
 	if r.class == gateway.ClassPermanent && !readable && bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("{")) {

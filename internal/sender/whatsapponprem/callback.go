@@ -11,11 +11,9 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"sluice/internal/gateway"
+	"sluice/internal/sender/whatsapp"
 )
 
 // Why a callback isn't the host's, or isn't a callback.
@@ -62,36 +60,11 @@ func (p *Provider) Allowed(peer netip.Addr) bool {
 
 // status is one entry of statuses.
 type status struct {
-	ID        loose       `json:"id"`
-	Type      loose       `json:"type"` // absent or "message"
-	Status    loose       `json:"status"`
-	Timestamp loose       `json:"timestamp"`
-	Errors    []wireError `json:"errors"`
-}
-
-// inbound is one entry of messages.
-type inbound struct {
-	ID        loose `json:"id"`
-	From      loose `json:"from"`
-	GroupID   loose `json:"group_id"`
-	Timestamp loose `json:"timestamp"`
-	Type      loose `json:"type"`
-	Text      struct {
-		Body loose `json:"body"`
-	} `json:"text"`
-	Button struct {
-		Payload loose `json:"payload"`
-		Text    loose `json:"text"`
-	} `json:"button"`
-	Interactive struct {
-		ButtonReply choice `json:"button_reply"`
-		ListReply   choice `json:"list_reply"`
-	} `json:"interactive"`
-}
-
-type choice struct {
-	ID    loose `json:"id"`
-	Title loose `json:"title"`
+	ID        whatsapp.Loose `json:"id"`
+	Type      whatsapp.Loose `json:"type"` // absent or "message"
+	Status    whatsapp.Loose `json:"status"`
+	Timestamp whatsapp.Loose `json:"timestamp"`
+	Errors    []wireError    `json:"errors"`
 }
 
 // Parse reads a callback. It tolerates what it doesn't know, and leaves out
@@ -109,21 +82,21 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 	var out gateway.Callback
 	for _, raw := range entries(body["statuses"]) {
 		var s status
-		if decode(raw, &s) != nil {
+		if whatsapp.Decode(raw, &s) != nil {
 			continue
 		}
 		if r, ok := p.receipt(&s); ok {
 			out.Receipts = append(out.Receipts, r)
 		}
 	}
-	seen := map[loose]bool{} // hosts may repeat a message within one callback
+	seen := map[whatsapp.Loose]bool{} // hosts may repeat a message within one callback
 	for _, raw := range entries(body["messages"]) {
-		var m inbound
-		if decode(raw, &m) != nil || m.ID != "" && seen[m.ID] {
+		var m whatsapp.Message
+		if whatsapp.Decode(raw, &m) != nil || m.ID != "" && seen[m.ID] {
 			continue
 		}
 		seen[m.ID] = true
-		out.Inbound = append(out.Inbound, m.inbound()...)
+		out.Inbound = append(out.Inbound, inbound(&m)...)
 	}
 	return out, nil
 }
@@ -131,7 +104,7 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 // entries splits a list, so that one odd entry spoils no other.
 func entries(raw json.RawMessage) []json.RawMessage {
 	var list []json.RawMessage
-	if len(raw) == 0 || decode(raw, &list) != nil {
+	if len(raw) == 0 || whatsapp.Decode(raw, &list) != nil {
 		return nil
 	}
 	return slices.DeleteFunc(list, func(entry json.RawMessage) bool { return !bytes.HasPrefix(bytes.TrimSpace(entry), []byte("{")) })
@@ -140,7 +113,7 @@ func entries(raw json.RawMessage) []json.RawMessage {
 // receipt reads one status. "deleted" is what the customer did to a message of
 // theirs, "warning" speaks of a catalogue: neither says what became of ours.
 func (p *Provider) receipt(s *status) (gateway.Receipt, bool) {
-	r := gateway.Receipt{ProviderMessageID: gateway.ProviderMessageID(s.ID), At: instant(s.Timestamp)}
+	r := gateway.Receipt{ProviderMessageID: gateway.ProviderMessageID(s.ID), At: s.Timestamp.Instant()}
 	if s.ID == "" || s.Type != "" && s.Type != "message" {
 		return r, false
 	}
@@ -167,7 +140,7 @@ func (p *Provider) receipt(s *status) (gateway.Receipt, bool) {
 // given up.
 func (p *Provider) reason(errs []wireError) (*gateway.Error, *gateway.Suppression) {
 	for _, w := range errs {
-		code, ok := w.Code.number()
+		code, ok := w.Code.Number()
 		if !ok {
 			continue
 		}
@@ -179,53 +152,11 @@ func (p *Provider) reason(errs []wireError) (*gateway.Error, *gateway.Suppressio
 	return &gateway.Error{Class: gateway.ClassPermanent, Title: "failed without an error code"}, nil
 }
 
-// inbound reads what one message of a user means to sending. A tapped choice
-// gives an entry for its id and one for its label, for either may be an
-// opt-out word. Reactions and notices give none, for it isn't documented that
-// they open the service window; nor does what is said in a group, for it isn't
-// said to us.
-func (m *inbound) inbound() []gateway.Inbound {
-	from, err := gateway.ParseRecipient("+" + strings.TrimPrefix(string(m.From), "+"))
-	if err != nil || m.GroupID != "" {
+// inbound reads what one message means to sending. Reactions and notices say
+// nothing; nor does what is said in a group, for it isn't said to us.
+func inbound(m *whatsapp.Message) []gateway.Inbound {
+	if m.GroupID != "" {
 		return nil
 	}
-	words := []loose{""}
-	switch m.Type {
-	case "reaction", "system", "unknown", "unsupported":
-		return nil
-	case "text":
-		words = []loose{m.Text.Body}
-	case "button":
-		words = []loose{m.Button.Payload, m.Button.Text}
-	case "interactive":
-		button, row := m.Interactive.ButtonReply, m.Interactive.ListReply
-		words = []loose{button.ID, button.Title, row.ID, row.Title}
-	}
-	slices.Sort(words)
-	words = slices.Compact(words)
-	if len(words) > 1 && words[0] == "" {
-		words = words[1:]
-	}
-	var out []gateway.Inbound
-	for _, w := range words {
-		out = append(out, gateway.Inbound{From: from, At: instant(m.Timestamp), Text: string(w)})
-	}
-	return out
-}
-
-// instant reads a Unix time in seconds, or in milliseconds as some hosts
-// write. What is no time of this era is zero.
-func instant(l loose) time.Time {
-	const (
-		milliseconds = 1e11           // seconds beyond it would lie in the year 5138
-		end          = 253402300800e3 // the year 10000, which JSON times can't say
-	)
-	n, err := strconv.ParseInt(string(l), 10, 64)
-	switch {
-	case err != nil, n <= 0, n >= end:
-		return time.Time{}
-	case n > milliseconds:
-		return time.UnixMilli(n).UTC()
-	}
-	return time.Unix(n, 0).UTC()
+	return m.Inbound("reaction", "system", "unknown", "unsupported")
 }

@@ -9,6 +9,7 @@ import (
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
+	"sluice/internal/sender/whatsapp"
 )
 
 // Node is what one part of a host says of itself.
@@ -43,7 +44,7 @@ func (p *Provider) Health(ctx context.Context) (Health, error) {
 	var body struct {
 		Health map[string]json.RawMessage `json:"health"`
 	}
-	if decode(a.Body, &body) != nil || body.Health == nil {
+	if whatsapp.Decode(a.Body, &body) != nil || body.Health == nil {
 		return nil, odd("reading health")
 	}
 	_, single := body.Health["gateway_status"]
@@ -63,14 +64,14 @@ func (p *Provider) Health(ctx context.Context) (Health, error) {
 
 func (p *Provider) node(raw []byte) Node {
 	var n struct {
-		Status loose       `json:"gateway_status"`
-		Role   loose       `json:"role"`
-		Errors []wireError `json:"errors"`
+		Status whatsapp.Loose `json:"gateway_status"`
+		Role   whatsapp.Loose `json:"role"`
+		Errors []wireError    `json:"errors"`
 	}
-	_ = decode(raw, &n) // what can't be read is empty
+	_ = whatsapp.Decode(raw, &n) // what can't be read is empty
 	out := Node{Status: string(n.Status), Role: string(n.Role)}
 	for _, w := range n.Errors {
-		if code, ok := w.Code.number(); ok {
+		if code, ok := w.Code.Number(); ok {
 			out.Problem = p.describe(code, w)
 			out.Problem.Class = judge(0, code, w).class
 			break
@@ -106,7 +107,7 @@ func (p *Provider) Stats(ctx context.Context, set Stats) ([]Sample, error) {
 	var body struct {
 		Stats map[string]json.RawMessage `json:"stats"`
 	}
-	if decode(a.Body, &body) != nil || body.Stats == nil {
+	if whatsapp.Decode(a.Body, &body) != nil || body.Stats == nil {
 		return nil, odd("reading statistics")
 	}
 	return samples("", body.Stats, 3), nil
@@ -118,13 +119,13 @@ func samples(node string, in map[string]json.RawMessage, depth int) []Sample {
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		var metric struct {
 			Data []struct {
-				Labels map[string]loose `json:"labels"`
-				Value  *float64         `json:"value"`
+				Labels map[string]whatsapp.Loose `json:"labels"`
+				Value  *float64                  `json:"value"`
 			} `json:"data"`
 		}
 		var inner map[string]json.RawMessage
 		switch {
-		case decode(in[name], &metric) == nil && metric.Data != nil:
+		case whatsapp.Decode(in[name], &metric) == nil && metric.Data != nil:
 			for _, d := range metric.Data {
 				if d.Value == nil {
 					continue
@@ -138,7 +139,7 @@ func samples(node string, in map[string]json.RawMessage, depth int) []Sample {
 				}
 				out = append(out, s)
 			}
-		case depth > 1 && decode(in[name], &inner) == nil:
+		case depth > 1 && whatsapp.Decode(in[name], &inner) == nil:
 			at := name
 			if set := Stats(name); set == StatsApp || set == StatsDB {
 				at = node

@@ -15,6 +15,7 @@ import (
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
+	"sluice/internal/sender/whatsapp"
 )
 
 // asideTimeout bounds each call that is no message's, within the caller's time.
@@ -98,11 +99,11 @@ func (p *Provider) logInWith(ctx context.Context, password, newPassword string) 
 	}
 	var answer struct {
 		Users []struct {
-			Token   loose `json:"token"`
-			Expires loose `json:"expires_after"`
+			Token   whatsapp.Loose `json:"token"`
+			Expires whatsapp.Loose `json:"expires_after"`
 		} `json:"users"`
 	}
-	readable := decode(a.Body, &answer) == nil
+	readable := whatsapp.Decode(a.Body, &answer) == nil
 	if ok := a.Status >= 200 && a.Status <= 299; readable && ok && len(answer.Users) > 0 && answer.Users[0].Token != "" {
 		user := answer.Users[0]
 		p.redact(string(user.Token), p.session.look().current.text) // the old one may be quoted still

@@ -230,7 +230,7 @@ func FuzzNewRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte, replyTo string) {
 		m := gateway.Message{Recipient: providertest.To, ReplyTo: replyTo}
 		if json.Unmarshal(content, &m.Content) != nil || m.Content.Validate() != nil {
-			t.Skip("not a sound message")
+			return // not a sound message
 		}
 		before, _ := json.Marshal(m)
 		refused := p.Check(&m)

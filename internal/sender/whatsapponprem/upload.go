@@ -8,6 +8,7 @@ import (
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
+	"sluice/internal/sender/whatsapp"
 )
 
 // mediaLife is how long the reference advises hosts to keep a file.
@@ -34,11 +35,11 @@ func (p *Provider) NewUpload(ctx context.Context, f sender.Upload) (*http.Reques
 func (p *Provider) InterpretUpload(a sender.Answer) (id string, expires time.Duration, refused *gateway.Error) {
 	var body struct {
 		Media []struct {
-			ID loose `json:"id"`
+			ID whatsapp.Loose `json:"id"`
 		} `json:"media"`
 	}
 	ok := a.Status >= 200 && a.Status <= 299
-	if decode(a.Body, &body) == nil && ok && len(body.Media) > 0 && body.Media[0].ID != "" {
+	if whatsapp.Decode(a.Body, &body) == nil && ok && len(body.Media) > 0 && body.Media[0].ID != "" {
 		p.denied.Store(0)
 		return string(body.Media[0].ID), mediaLife, nil
 	}

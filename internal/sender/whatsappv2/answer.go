@@ -10,6 +10,7 @@ import (
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
+	"sluice/internal/sender/whatsapp"
 )
 
 const (
@@ -48,7 +49,7 @@ func (a *sendAnswer) id() string {
 // neither.
 func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 	var body sendAnswer
-	readable := decode(a.Body, &body) == nil
+	readable := whatsapp.Decode(a.Body, &body) == nil
 	refused := body.Status == statusError || body.Status == statusFailed
 	if taken := a.Status >= 200 && a.Status <= 299; taken && !refused && body.id() != "" {
 		return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: gateway.ProviderMessageID(body.id())}
@@ -92,7 +93,7 @@ func (p *Provider) InterpretStatus(a sender.Answer) (gateway.Receipt, bool) {
 		MessageID string `json:"message_id"`
 		report
 	}
-	if a.Status < 200 || a.Status > 299 || decode(a.Body, &body) != nil {
+	if a.Status < 200 || a.Status > 299 || whatsapp.Decode(a.Body, &body) != nil {
 		return gateway.Receipt{}, false
 	}
 	return p.receipt(body.MessageID, &body.report)

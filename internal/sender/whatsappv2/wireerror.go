@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"sluice/internal/gateway"
+	"sluice/internal/sender/whatsapp"
 )
 
 // maxRunes is how much is kept of a title or a detail.
@@ -18,10 +19,10 @@ const maxRunes = 300
 // wireError is what the provider says of an error: its own members in an
 // answer, those of the Cloud API in a webhook of that form.
 type wireError struct {
-	Code    loose           `json:"code"`
-	Title   loose           `json:"title"`
-	Message loose           `json:"message"`
-	Details loose           `json:"details"`
+	Code    whatsapp.Loose  `json:"code"`
+	Title   whatsapp.Loose  `json:"title"`
+	Message whatsapp.Loose  `json:"message"`
+	Details whatsapp.Loose  `json:"details"`
 	Data    json.RawMessage `json:"error_data"` // an object with details
 }
 
@@ -35,9 +36,9 @@ func (e *wireError) title() string { return string(cmp.Or(e.Title, e.Message)) }
 
 func (e *wireError) details() string {
 	var data struct {
-		Details loose `json:"details"`
+		Details whatsapp.Loose `json:"details"`
 	}
-	if e.Details == "" && decode(e.Data, &data) == nil {
+	if e.Details == "" && whatsapp.Decode(e.Data, &data) == nil {
 		return string(data.Details)
 	}
 	return string(e.Details)
@@ -46,8 +47,8 @@ func (e *wireError) details() string {
 // report is what answers, statuses and webhooks have in common: a status, and
 // with a bad one an error, whose place is documented for answers only.
 type report struct {
-	Status    loose           `json:"status"`
-	Timestamp loose           `json:"timestamp"`
+	Status    whatsapp.Loose  `json:"status"`
+	Timestamp whatsapp.Loose  `json:"timestamp"`
 	Error     json.RawMessage `json:"error"`  // of a status: an object like the envelope, or words
 	Errors    []wireError     `json:"errors"` // of a status in the Cloud API's form
 	wireError                 // of an answer: beside its status
@@ -56,8 +57,8 @@ type report struct {
 // fault is the first error that has a code, else the first that has words.
 func (r *report) fault() *wireError {
 	var nested wireError
-	if decode(r.Error, &nested.Message) != nil || nested.Message == "" {
-		_ = decode(r.Error, &nested) // no error, or one of no shape we know, is one without words
+	if whatsapp.Decode(r.Error, &nested.Message) != nil || nested.Message == "" {
+		_ = whatsapp.Decode(r.Error, &nested) // no error, or one of no shape we know, is one without words
 	}
 	all := []*wireError{&nested}
 	for i := range r.Errors {
