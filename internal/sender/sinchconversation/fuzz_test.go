@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,6 +14,7 @@ import (
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
+	"sluice/internal/sender/providertest"
 )
 
 // sign makes the signature that Sinch would.
@@ -128,8 +127,6 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// A sound message is refused by Check and NewRequest alike, or becomes JSON;
-// neither changes it.
 func FuzzNewRequest(f *testing.F) {
 	for _, c := range requestCases(f) {
 		content, err := json.Marshal(c.Message.Content)
@@ -141,28 +138,6 @@ func FuzzNewRequest(f *testing.F) {
 	f.Add([]byte(`{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[{"type":"button","sub_type":"flow","index":9}]}}`))
 	p := newProvider("", &fakeLogin{})
 	f.Fuzz(func(t *testing.T, content []byte) {
-		m := gateway.Message{Recipient: testRecipient}
-		if json.Unmarshal(content, &m.Content) != nil || m.Content.Validate() != nil {
-			return // not a sound message
-		}
-		before, _ := json.Marshal(m)
-		problems := p.Check(&m)
-		req, err := p.NewRequest(t.Context(), sender.Call{Message: &m, Attempt: 1})
-		after, _ := json.Marshal(m)
-		if string(before) != string(after) {
-			t.Errorf("the message was changed from %s to %s", before, after)
-		}
-		if len(problems) > 0 {
-			if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Class != gateway.ClassPermanent {
-				t.Errorf("Check refuses %v, NewRequest says %v", problems, err)
-			}
-			return
-		}
-		if err != nil {
-			t.Fatalf("NewRequest: %v", err)
-		}
-		if body, err := io.ReadAll(req.Body); err != nil || !json.Valid(body) {
-			t.Errorf("body %q, %v", body, err)
-		}
+		providertest.FuzzedRequest(t, p, content, "")
 	})
 }

@@ -2,7 +2,6 @@ package whatsappcloud_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -341,8 +340,6 @@ func refusedCases(t *testing.T) []providertest.RefusedCase {
 	}
 }
 
-// A sound message is refused by Check and NewRequest alike, or becomes JSON;
-// neither changes it.
 func FuzzNewRequest(f *testing.F) {
 	for _, content := range []string{
 		`{"type":"text","text":{"body":"<b>","preview_url":true}}`,
@@ -356,29 +353,7 @@ func FuzzNewRequest(f *testing.F) {
 	}
 	p := whatsappcloud.New(settings(""))
 	f.Fuzz(func(t *testing.T, content []byte, replyTo string) {
-		m := gateway.Message{Recipient: providertest.To, ReplyTo: replyTo}
-		if json.Unmarshal(content, &m.Content) != nil || m.Content.Validate() != nil {
-			return // not a sound message
-		}
-		before, _ := json.Marshal(m)
-		refused := p.Check(&m)
-		req, err := p.NewRequest(t.Context(), sender.Call{Message: &m, ReplyTo: gateway.ProviderMessageID(replyTo), Attempt: 1})
-		after, _ := json.Marshal(m)
-		if string(before) != string(after) {
-			t.Errorf("the message was changed from %s to %s", before, after)
-		}
-		if len(refused) > 0 {
-			if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Class != gateway.ClassPermanent {
-				t.Errorf("Check refuses %v, NewRequest says %v", refused, err)
-			}
-			return
-		}
-		if err != nil {
-			t.Fatalf("NewRequest: %v", err)
-		}
-		if body, err := io.ReadAll(req.Body); err != nil || !json.Valid(body) {
-			t.Errorf("body %q, %v", body, err)
-		}
+		providertest.FuzzedRequest(t, p, content, replyTo)
 	})
 }
 

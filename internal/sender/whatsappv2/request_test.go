@@ -341,8 +341,6 @@ func TestPrintingShowsNoSecret(t *testing.T) {
 	}
 }
 
-// A sound message is refused by Check and NewRequest alike, or becomes JSON;
-// neither changes it.
 func FuzzNewRequest(f *testing.F) {
 	for _, c := range requestCases(f) {
 		content, err := json.Marshal(c.Message.Content)
@@ -360,28 +358,6 @@ func FuzzNewRequest(f *testing.F) {
 	}
 	p := whatsappv2.New(settings(""))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		m := gateway.Message{Recipient: providertest.To}
-		if json.Unmarshal(content, &m.Content) != nil || m.Content.Validate() != nil {
-			return // not a sound message
-		}
-		before, _ := json.Marshal(m)
-		refused := p.Check(&m)
-		req, err := p.NewRequest(t.Context(), sender.Call{Message: &m, Attempt: 1})
-		after, _ := json.Marshal(m)
-		if string(before) != string(after) {
-			t.Errorf("the message was changed from %s to %s", before, after)
-		}
-		if len(refused) > 0 {
-			if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Class != gateway.ClassPermanent {
-				t.Errorf("Check refuses %v, NewRequest says %v", refused, err)
-			}
-			return
-		}
-		if err != nil {
-			t.Fatalf("NewRequest: %v", err)
-		}
-		if body, err := io.ReadAll(req.Body); err != nil || !json.Valid(body) {
-			t.Errorf("body %q, %v", body, err)
-		}
+		providertest.FuzzedRequest(t, p, content, "")
 	})
 }
