@@ -52,8 +52,12 @@ func NewAPI(ctx context.Context, o Options) (_ *API, err error) {
 			return nil, err
 		}
 	}
-	if a.rdb, err = openRedis(ctx, o.Config, redisdb.ForAPI); err != nil {
+	rdb, err := openRedis(ctx, o.Config, redisdb.ForAPI)
+	if err != nil {
 		return nil, err
+	}
+	if a.rdb, err = redisdb.Pipelined(rdb); err != nil {
+		return nil, errors.Join(err, rdb.Close())
 	}
 	return a, a.build()
 }

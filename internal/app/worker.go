@@ -56,8 +56,12 @@ func NewWorker(ctx context.Context, o Options) (_ *Worker, err error) {
 	if w.liveness, err = openRedis(ctx, o.Config, redisdb.ForLiveness); err != nil {
 		return nil, err
 	}
-	if w.rdb, err = redisdb.Open(string(o.Config.Redis.URL), redisdb.ForWorker); err != nil {
+	rdb, err := redisdb.Open(string(o.Config.Redis.URL), redisdb.ForWorker)
+	if err != nil {
 		return nil, err
+	}
+	if w.rdb, err = redisdb.Pipelined(rdb); err != nil {
+		return nil, errors.Join(err, rdb.Close())
 	}
 
 	registry := telemetry.NewRegistry()

@@ -84,13 +84,9 @@ func (s *Store) runReplicated(ctx context.Context, script *script, account gatew
 		return s.run(ctx, script, account, rest...)
 	}
 	key := redisdb.Key(account.Tag(), "")
-	node := s.rdb
-	if cluster, ok := s.rdb.(*redis.ClusterClient); ok {
-		master, err := cluster.MasterForKey(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		node = master
+	node, err := redisdb.Master(ctx, s.rdb, key)
+	if err != nil {
+		return nil, err
 	}
 	pipe := node.Pipeline()
 	written := pipe.Eval(ctx, script.text, []string{key}, s.args(account, rest...)...)

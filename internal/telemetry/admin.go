@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,8 +31,9 @@ type Options struct {
 }
 
 // AdminHandler serves GET /healthz (200 while the process is up), /readyz (200,
-// or 503 with the reason as problem details) and /metrics. It checks nobody's
-// credentials: its address isn't for the public.
+// or 503 with the reason as problem details), /metrics, and profiles under
+// /debug/pprof/. It checks nobody's credentials: its address isn't for the
+// public.
 func AdminHandler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { ok(w) })
@@ -39,6 +41,10 @@ func AdminHandler(o Options) http.Handler {
 	if o.Gatherer != nil {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
 	}
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
 

@@ -1,0 +1,85 @@
+package redisdb
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// queueLimit bounds the scripts that wait in one client while Redis is slow;
+// those beyond fail at once.
+const queueLimit = 50_000
+
+// pipeliner is what go-redis' own clients have beside redis.UniversalClient.
+type pipeliner interface {
+	AsyncAutoPipelineWithOptions(*redis.AutoPipelineOptions) (*redis.AutoPipeliner, error)
+}
+
+// pipelined sends the scripts of concurrent callers together: one write and one
+// read for many of them, which is most of what a script costs both ends. They
+// run in the order in which they were asked for. Every other command goes its
+// own way.
+type pipelined struct {
+	redis.UniversalClient
+	auto *redis.AutoPipeliner
+}
+
+// Pipelined returns rdb with its scripts pipelined; closing it closes rdb. A
+// caller whose context ends stops waiting, but the script may still run, as one
+// may whose answer is lost: those that change something have to bear being
+// asked for twice. A connection that breaks has a whole pipeline sent again.
+func Pipelined(rdb redis.UniversalClient) (redis.UniversalClient, error) {
+	p, ok := rdb.(pipeliner)
+	if !ok {
+		return nil, fmt.Errorf("a client of type %T can't be pipelined", rdb)
+	}
+	auto, err := p.AsyncAutoPipelineWithOptions(&redis.AutoPipelineOptions{MaxConcurrentBatches: 1, MaxQueuedCommands: queueLimit})
+	if err != nil {
+		return nil, fmt.Errorf("pipeline a client: %w", err)
+	}
+	return &pipelined{UniversalClient: rdb, auto: auto}, nil
+}
+
+// EvalSha implements redis.UniversalClient.
+func (p *pipelined) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+	return p.submit(ctx, "evalsha", sha, keys, args)
+}
+
+// Eval implements redis.UniversalClient.
+func (p *pipelined) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
+	return p.submit(ctx, "eval", script, keys, args)
+}
+
+func (p *pipelined) submit(ctx context.Context, command, script string, keys []string, args []any) *redis.Cmd {
+	if err := ctx.Err(); err != nil {
+		return failed(ctx, err)
+	}
+	all := make([]any, 0, 3+len(keys)+len(args))
+	all = append(all, command, script, len(keys))
+	for _, k := range keys {
+		all = append(all, k)
+	}
+	cmd := redis.NewCmd(ctx, append(all, args...)...)
+	if err := p.auto.Submit(ctx, cmd).WaitContext(ctx); err != nil && ctx.Err() != nil {
+		return failed(ctx, err) // cmd belongs to the pipeline still
+	}
+	return cmd
+}
+
+func failed(ctx context.Context, err error) *redis.Cmd {
+	cmd := redis.NewCmd(ctx)
+	cmd.SetErr(err)
+	return cmd
+}
+
+// Master is a client of the node that has the key: rdb itself, but in a cluster.
+func Master(ctx context.Context, rdb redis.UniversalClient, key string) (redis.UniversalClient, error) {
+	if p, ok := rdb.(*pipelined); ok {
+		rdb = p.UniversalClient
+	}
+	if cluster, ok := rdb.(*redis.ClusterClient); ok {
+		return cluster.MasterForKey(ctx, key)
+	}
+	return rdb, nil
+}
