@@ -39,7 +39,7 @@ func ContentTypes() []ContentType {
 // Content is what a message shows: Type, and the one member it names. Its JSON
 // form is the part of a request that says the same.
 type Content struct {
-	Type        ContentType  `json:"type"`
+	Type        ContentType  `json:"type,omitempty"`
 	Text        *Text        `json:"text,omitempty"`
 	Image       *Media       `json:"image,omitempty"`
 	Video       *Media       `json:"video,omitempty"`

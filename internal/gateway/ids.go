@@ -21,7 +21,8 @@ type MessageID string
 // ProviderMessageID is what the provider calls the message. It is opaque.
 type ProviderMessageID string
 
-// BatchID is ours and begins with the account's Tag.
+// BatchID is ours and begins with the account's Tag. The ids of its messages
+// follow from it: they differ in their last letters, which name the line.
 type BatchID string
 
 // idAlphabet is Crockford's base 32 in lower case: it sorts as its bits do and
@@ -33,7 +34,15 @@ var idEncoding = base32.NewEncoding(idAlphabet).WithPadding(base32.NoPadding)
 const (
 	tagLength = 8  // 40 bits
 	idLength  = 32 // the tag, then 64 bits of nanoseconds and 56 of chance in 24 characters
+	lineStart = tagLength + BatchName
 )
+
+// BatchName is how many characters of its local id a batch has in common with
+// its messages; the others are the line.
+const BatchName = 17
+
+// MaxLine is the highest line that a batch's message can have.
+const MaxLine = 1<<35 - 1
 
 // Valid reports whether the id has the form the configuration allows.
 func (id AccountID) Valid() bool {
@@ -67,8 +76,34 @@ func NewMessageID(account AccountID, at time.Time) MessageID {
 
 // NewBatchID makes an id for a batch of the account begun at the given time.
 func NewBatchID(account AccountID, at time.Time) BatchID {
-	return BatchID(newID(account, at))
+	return BatchID(newID(account, at)).line(0)
 }
+
+// Line is the id of a message of the batch, by its line from 1 to MaxLine.
+func (id BatchID) Line(n int) MessageID { return MessageID(id.line(n)) }
+
+func (id BatchID) line(n int) BatchID {
+	b := []byte(id[:lineStart])
+	for shift := 30; shift >= 0; shift -= 5 {
+		b = append(b, idAlphabet[n>>shift&31])
+	}
+	return BatchID(b)
+}
+
+// BatchID is the id of the batch that the message belongs to, if it belongs to
+// one: nothing in its id says whether it does.
+func (id MessageID) BatchID() BatchID {
+	if !id.Valid() {
+		return ""
+	}
+	return BatchID(id).line(0)
+}
+
+// Local is the id without its tag, by which one account's are told apart.
+func (id MessageID) Local() string { return string(id[min(len(id), tagLength):]) }
+
+// Local is the id without its tag, by which one account's are told apart.
+func (id BatchID) Local() string { return string(id[min(len(id), tagLength):]) }
 
 // FirstMessageID is the lowest id that a message of the account accepted at
 // the given time can have. Before 1970, and at the zero time, that is the

@@ -58,7 +58,7 @@ func (c *Client) Enqueue(ctx context.Context, account gateway.AccountID, t gatew
 		return fmt.Errorf("enqueue %s: %w", id, err)
 	}
 	_, err = c.asynq.EnqueueContext(
-		ctx, asynq.NewTask(taskType, []byte(id)), asynq.Queue(queue), asynq.TaskID(id),
+		ctx, asynq.NewTask(taskType, nil), asynq.Queue(queue), asynq.TaskID(id),
 		asynq.MaxRetry(noRetryLimit), asynq.Timeout(noTimeout),
 	)
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {

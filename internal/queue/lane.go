@@ -110,8 +110,8 @@ func (l *lane) close() {
 // ProcessTask hands the task to the desk. An error is returned only if asynq
 // shall have the task step aside; a task that is given back waits here until
 // asynq has put it at the head of its queue, and then ends ctx.
-func (l *lane) ProcessTask(ctx context.Context, at *asynq.Task) error {
-	id := string(at.Payload())
+func (l *lane) ProcessTask(ctx context.Context, _ *asynq.Task) error {
+	id, _ := asynq.GetTaskID(ctx) // a task is its id, and nothing else
 	panicked := true
 	l.out.Add(1)
 	defer func() {

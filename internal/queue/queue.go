@@ -70,7 +70,7 @@ func activeKey(queue string) string { return "asynq:{" + queue + "}:active" }
 
 func retryKey(queue string) string { return "asynq:{" + queue + "}:retry" }
 
-// taskID is the task's name within its queue, and its payload too. The first
+// taskID is the task's name within its queue; it carries nothing else. The first
 // task of a message is named as the message, so that enqueueing it again is
 // recognised; every later one has a name of its own, for the first may still
 // be counted as active.

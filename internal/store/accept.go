@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,18 +56,18 @@ func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, e
 		return gateway.Accepted{}, unavailable("accept", string(m.ID), err)
 	}
 	args := append([]any{
-		string(m.ID), m.CreatedAt.UnixMilli(), laneLetter(m.Priority), string(m.Recipient), m.Reference, string(m.Batch),
-		sendAt, m.ExpiresAt.UnixMilli(), idem, p.BodyHash[:], s.opts.IdempotencyTTL.Milliseconds(), kept,
+		s.opts.IdempotencyTTL.Milliseconds(), m.ID.Local(), m.CreatedAt.UnixMilli(), laneLetter(m.Priority), string(m.Recipient),
+		m.Reference, sendAt, m.ExpiresAt.UnixMilli(), idem, p.BodyHash[:], kept, 0, "", len(fields),
 	}, fields...)
 	got, err := s.runReplicated(ctx, acceptScript, m.Account, args...)
 	if err != nil {
 		return gateway.Accepted{}, unavailable("accept", string(m.ID), err)
 	}
-	switch got[0] {
-	case "reused":
+	if got[0] == "reused" {
 		return gateway.Accepted{}, gateway.ErrKeyReused
-	case "known":
-		first, err := decodeAccepted(got[1])
+	}
+	if text, ok := strings.CutPrefix(got[0], "known"); ok {
+		first, err := decodeAccepted(text)
 		first.Replayed = first.ID != m.ID // the client may have sent our own command twice
 		return first, err
 	}
@@ -131,7 +132,7 @@ func (s *Store) Enqueued(ctx context.Context, account gateway.AccountID, tasks .
 	return nil
 }
 
-func outboxMember(t gateway.Task) string { return fmt.Sprintf("%s#%d", t.Message, t.Sequence) }
+func outboxMember(t gateway.Task) string { return t.Message.Local() + "#" + strconv.Itoa(t.Sequence) }
 
 // remind makes sure that the account is looked after within d.
 func (s *Store) remind(ctx context.Context, account gateway.AccountID, d time.Duration) error {

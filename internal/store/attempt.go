@@ -20,7 +20,7 @@ const keepLimit = 100
 // with VerdictBegun only.
 func (s *Store) Begin(ctx context.Context, in gateway.Intent) (verdict gateway.Verdict, attempt int, err error) {
 	got, err := s.runReplicated(ctx, beginScript, in.Lease.Account,
-		string(in.Task.Message), in.Task.Sequence, in.Lease.Worker, in.Lease.Epoch, in.Nonce, in.Deadline.Milliseconds())
+		in.Task.Message.Local(), in.Task.Sequence, in.Lease.Worker, in.Lease.Epoch, in.Nonce, in.Deadline.Milliseconds())
 	if err != nil {
 		return "", 0, unavailable("begin", string(in.Task.Message), err)
 	}
@@ -41,9 +41,10 @@ func (s *Store) Record(ctx context.Context, account gateway.AccountID, e gateway
 		pollIn = FirstPoll
 	}
 	_, err := s.run(ctx, recordScript, account,
-		string(e.Message), e.Nonce, statusLetters[e.Next], encodeAttempt(e.Attempt), string(e.ProviderMessageID),
-		encodeError(e.Error), e.RetryIn.Milliseconds(), flag(e.Spent), encodeSuppression(e.Suppress),
-		pollIn.Milliseconds())
+		e.Message.Local(), e.Nonce, statusLetters[e.Next], string(e.ProviderMessageID), encodeError(e.Error),
+		e.RetryIn.Milliseconds(), flag(e.Spent), encodeSuppression(e.Suppress), pollIn.Milliseconds(),
+		e.Attempt.Number, e.Attempt.StartedAt.UnixMilli(), e.Attempt.EndedAt.Sub(e.Attempt.StartedAt).Milliseconds(),
+		outcomeLetters[e.Attempt.Outcome], oneLine(e.Attempt.Code), oneLine(e.Attempt.Detail))
 	if err != nil {
 		return unavailable("record the attempt of", string(e.Message), err)
 	}
@@ -54,7 +55,7 @@ func (s *Store) Record(ctx context.Context, account gateway.AccountID, e gateway
 // it waits for an earlier one to the same recipient: then later ones still
 // wait for it. The task is done with.
 func (s *Store) Defer(ctx context.Context, account gateway.AccountID, t gateway.Task, d time.Duration, behind bool) error {
-	_, err := s.run(ctx, deferScript, account, string(t.Message), t.Sequence, max(d.Milliseconds(), 1), flag(behind))
+	_, err := s.run(ctx, deferScript, account, t.Message.Local(), t.Sequence, max(d.Milliseconds(), 1), flag(behind))
 	if err != nil {
 		return unavailable("park", string(t.Message), err)
 	}
@@ -64,7 +65,7 @@ func (s *Store) Defer(ctx context.Context, account gateway.AccountID, t gateway.
 // Expire ends a message whose time has come by the store's clock, and reports
 // whether it had.
 func (s *Store) Expire(ctx context.Context, account gateway.AccountID, id gateway.MessageID) (bool, error) {
-	got, err := s.run(ctx, expireScript, account, string(id))
+	got, err := s.run(ctx, expireScript, account, id.Local())
 	if err != nil {
 		return false, unavailable("expire", string(id), err)
 	}
@@ -78,7 +79,7 @@ func (s *Store) Refuse(ctx context.Context, account gateway.AccountID, t gateway
 	if why.Class == gateway.ClassInternal {
 		end = gateway.StatusFailed
 	}
-	_, err := s.run(ctx, refuseScript, account, string(t.Message), t.Sequence, encodeError(why), statusLetters[end])
+	_, err := s.run(ctx, refuseScript, account, t.Message.Local(), t.Sequence, encodeError(why), statusLetters[end])
 	if err != nil {
 		return unavailable("refuse", string(t.Message), err)
 	}
@@ -99,7 +100,7 @@ func (s *Store) Keep(ctx context.Context, lease gateway.Lease, maxAttempts int) 
 	if got[0] == string(gateway.VerdictFenced) {
 		return gateway.Chores{}, gateway.Fenced{Account: lease.Account}
 	}
-	tasks, err := decodeTasks(got[5:])
+	tasks, err := decodeTasks(lease.Account, got[5:])
 	chores := gateway.Chores{
 		Tasks:   tasks,
 		NextIn:  time.Duration(number(got[1])) * time.Millisecond,
@@ -119,7 +120,7 @@ func (s *Store) Keep(ctx context.Context, lease gateway.Lease, maxAttempts int) 
 func (s *Store) Adopt(ctx context.Context, lease gateway.Lease, ids []gateway.MessageID) ([]gateway.Task, error) {
 	args := []any{lease.Worker, lease.Epoch}
 	for _, id := range ids {
-		args = append(args, string(id))
+		args = append(args, id.Local())
 	}
 	got, err := s.run(ctx, adoptScript, lease.Account, args...)
 	if err != nil {
@@ -128,18 +129,18 @@ func (s *Store) Adopt(ctx context.Context, lease gateway.Lease, ids []gateway.Me
 	if got[0] == string(gateway.VerdictFenced) {
 		return nil, gateway.Fenced{Account: lease.Account}
 	}
-	return decodeTasks(got[1:])
+	return decodeTasks(lease.Account, got[1:])
 }
 
-func decodeTasks(pairs []string) ([]gateway.Task, error) {
+func decodeTasks(account gateway.AccountID, pairs []string) ([]gateway.Task, error) {
 	if len(pairs)%2 != 0 {
 		return nil, errors.New("a script answered with half a task")
 	}
-	tasks := make([]gateway.Task, 0, len(pairs)/2)
+	tag, tasks := account.Tag(), make([]gateway.Task, 0, len(pairs)/2)
 	for i := 0; i < len(pairs); i += 2 {
 		id, seq, _ := strings.Cut(pairs[i], "#")
 		tasks = append(tasks, gateway.Task{
-			Message: gateway.MessageID(id), Priority: lanePriority(pairs[i+1]), Sequence: number(seq),
+			Message: gateway.MessageID(tag + id), Priority: lanePriority(pairs[i+1]), Sequence: number(seq),
 		})
 	}
 	return tasks, nil

@@ -26,13 +26,7 @@ var statusLetters = map[gateway.Status]string{
 	gateway.StatusUnknown:   "u",
 }
 
-var letterStatuses = func() map[string]gateway.Status {
-	m := make(map[string]gateway.Status, len(statusLetters))
-	for status, letter := range statusLetters {
-		m[letter] = status
-	}
-	return m
-}()
+var letterStatuses = inverse(statusLetters)
 
 func laneLetter(p gateway.Priority) string {
 	if p == gateway.Bulk {
@@ -114,45 +108,65 @@ func decodeHealth(s string) *gateway.Health {
 	return out
 }
 
-// attemptJSON is one line of a record's attempts.
-type attemptJSON struct {
-	Number  int             `json:"n"`
-	Started int64           `json:"s"`
-	Ended   int64           `json:"e,omitempty"`
-	Outcome gateway.Outcome `json:"o,omitempty"`
-	Code    string          `json:"c,omitempty"`
-	Detail  string          `json:"d,omitempty"`
+// The letters of an attempt's line.
+var outcomeLetters = map[gateway.Outcome]string{
+	gateway.OutcomeAccepted:  "a",
+	gateway.OutcomeRejected:  "r",
+	gateway.OutcomeThrottled: "t",
+	gateway.OutcomeTransient: "x",
+	gateway.OutcomeSuspended: "s",
+	gateway.OutcomeUnknown:   "u",
 }
 
-func encodeAttempt(a gateway.Attempt) string {
-	b, _ := json.Marshal(attemptJSON{ // strings and numbers only
-		Number: a.Number, Started: a.StartedAt.UnixMilli(), Ended: a.EndedAt.UnixMilli(),
-		Outcome: a.Outcome, Code: a.Code, Detail: a.Detail,
-	})
-	return string(b)
-}
+var letterOutcomes = inverse(outcomeLetters)
 
-func decodeAttempt(line string) (gateway.Attempt, error) {
-	var a attemptJSON
-	if err := json.Unmarshal([]byte(line), &a); err != nil {
-		return gateway.Attempt{}, err
+func inverse[K, V comparable](m map[K]V) map[V]K {
+	out := make(map[V]K, len(m))
+	for k, v := range m {
+		out[v] = k
 	}
-	return gateway.Attempt{
-		Number: a.Number, StartedAt: millis(a.Started), EndedAt: millis(a.Ended),
-		Outcome: a.Outcome, Code: a.Code, Detail: a.Detail,
-	}, nil
+	return out
+}
+
+// oneLine keeps what a provider said from looking like another part of an
+// attempt's line.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' || r == '\n' {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// decodeAttempt reads what log_attempt of common.lua wrote: number, when it
+// began after the message was created, how long it took, outcome, and maybe code
+// and detail.
+func decodeAttempt(line string, created time.Time) (gateway.Attempt, error) {
+	f := strings.Split(line, "\t")
+	if len(f) != 4 && len(f) != 6 {
+		return gateway.Attempt{}, fmt.Errorf("line of %d parts", len(f))
+	}
+	a := gateway.Attempt{Number: number(f[0]), StartedAt: after(created, f[1]), Outcome: letterOutcomes[f[3]]}
+	a.EndedAt = after(a.StartedAt, f[2])
+	if len(f) == 6 {
+		a.Code, a.Detail = f[4], f[5]
+	}
+	return a, nil
 }
 
 // encodeMessage lists a record's fields as accept.lua writes them; absent
 // members take no room.
 func encodeMessage(m *gateway.Message) ([]any, error) {
-	content, err := json.Marshal(m.Content)
+	c := m.Content
+	c.Type = "" // a field of its own, which outlasts the content
+	content, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("encode content of %s: %w", m.ID, err)
 	}
 	fields := []any{
 		"a", string(m.Account), "p", laneLetter(m.Priority), "to", string(m.Recipient), "y", string(m.Content.Type),
-		"c", content, "ct", m.CreatedAt.UnixMilli(), "ex", m.ExpiresAt.UnixMilli(), "q", 0,
+		"c", content, "ct", m.CreatedAt.UnixMilli(), "ex", m.ExpiresAt.UnixMilli(),
 	}
 	add := func(name, value string) {
 		if value != "" {
@@ -161,12 +175,14 @@ func encodeMessage(m *gateway.Message) ([]any, error) {
 	}
 	add("r", m.Reference)
 	add("rt", m.ReplyTo)
-	add("b", string(m.Batch))
+	if m.Batch != "" {
+		add("b", "1")
+	}
 	add("cb", m.CallbackURL)
 	if m.OnUnknown == gateway.ResendUnknown {
 		add("ou", "r")
 	}
-	if !m.SendAt.IsZero() {
+	if m.SendAt.After(m.CreatedAt) {
 		add("sa", strconv.FormatInt(m.SendAt.UnixMilli(), 10))
 	}
 	if len(m.Metadata) > 0 {
@@ -179,18 +195,29 @@ func encodeMessage(m *gateway.Message) ([]any, error) {
 	return fields, nil
 }
 
-// decodeRecord reads what HGETALL gave.
-func decodeRecord(id gateway.MessageID, f map[string]string) (*gateway.Record, error) {
+// batchName is how keys name a batch: what its messages' ids begin with.
+func batchName(id gateway.BatchID) string { return id.Local()[:gateway.BatchName] }
+
+// batchOf is the batch of a message whose record has this in its field b.
+func batchOf(id gateway.MessageID, b string) gateway.BatchID {
+	if b == "" {
+		return ""
+	}
+	return id.BatchID()
+}
+
+// decodeRecord reads what HGETALL gave. cancelled is when the message's batch
+// was, if it was.
+func decodeRecord(id gateway.MessageID, f map[string]string, cancelled string) (*gateway.Record, error) {
 	r := &gateway.Record{
 		Message: gateway.Message{
 			ID: id, Account: gateway.AccountID(f["a"]), Recipient: gateway.Recipient(f["to"]),
-			Priority: lanePriority(f["p"]), Reference: f["r"], ReplyTo: f["rt"], Batch: gateway.BatchID(f["b"]),
+			Priority: lanePriority(f["p"]), Reference: f["r"], ReplyTo: f["rt"], Batch: batchOf(id, f["b"]),
 			OnUnknown: gateway.HoldUnknown, CallbackURL: f["cb"],
 			CreatedAt: moment(f["ct"]), SendAt: moment(f["sa"]), ExpiresAt: moment(f["ex"]),
 		},
 		Purged:            f["pu"] != "",
 		Status:            letterStatuses[f["s"]],
-		UpdatedAt:         moment(f["ut"]),
 		ProviderMessageID: gateway.ProviderMessageID(f["pi"]),
 		PossibleDuplicate: f["pd"] != "",
 		Sequence:          number(f["q"]),
@@ -212,9 +239,14 @@ func decodeRecord(id gateway.MessageID, f map[string]string) (*gateway.Record, e
 	if r.Error, err = decodeError(f["er"]); err != nil {
 		return nil, fmt.Errorf("decode error of %s: %w", id, err)
 	}
-	if r.History, err = decodeHistory(f["h"]); err != nil {
+	if r.History, err = decodeHistory(f); err != nil {
 		return nil, fmt.Errorf("decode history of %s: %w", id, err)
 	}
+	if x := moment(cancelled); r.Batch != "" && !x.IsZero() && r.Status.Waiting() {
+		r.Status = gateway.StatusCancelled
+		r.History = append(r.History, gateway.StatusChange{Status: r.Status, At: x})
+	}
+	r.UpdatedAt = r.History[len(r.History)-1].At
 	if r.Attempts, err = decodeAttempts(f); err != nil {
 		return nil, fmt.Errorf("decode attempts of %s: %w", id, err)
 	}
@@ -228,16 +260,21 @@ func decodeMetadata(text string) (m map[string]string, err error) {
 	return m, err
 }
 
-func decodeHistory(h string) ([]gateway.StatusChange, error) {
-	if h == "" {
-		return nil, nil
+// decodeHistory begins with what every record began with.
+func decodeHistory(f map[string]string) ([]gateway.StatusChange, error) {
+	created := moment(f["ct"])
+	out := []gateway.StatusChange{{Status: gateway.StatusQueued, At: created}}
+	if f["sa"] != "" {
+		out[0].Status = gateway.StatusScheduled
 	}
-	var out []gateway.StatusChange
-	for entry := range strings.SplitSeq(h, ",") {
+	if f["h"] == "" {
+		return out, nil
+	}
+	for entry := range strings.SplitSeq(f["h"], ",") {
 		if len(entry) < 2 {
 			return nil, fmt.Errorf("entry %q", entry)
 		}
-		out = append(out, gateway.StatusChange{Status: letterStatuses[entry[:1]], At: moment(entry[1:])})
+		out = append(out, gateway.StatusChange{Status: letterStatuses[entry[:1]], At: after(created, entry[1:])})
 	}
 	return out, nil
 }
@@ -245,9 +282,10 @@ func decodeHistory(h string) ([]gateway.StatusChange, error) {
 // decodeAttempts adds the attempt in flight, which has no line yet.
 func decodeAttempts(f map[string]string) ([]gateway.Attempt, error) {
 	var out []gateway.Attempt
+	created := moment(f["ct"])
 	if al := f["al"]; al != "" {
 		for line := range strings.SplitSeq(al, "\n") {
-			a, err := decodeAttempt(line)
+			a, err := decodeAttempt(line, created)
 			if err != nil {
 				return nil, err
 			}
@@ -255,9 +293,14 @@ func decodeAttempts(f map[string]string) ([]gateway.Attempt, error) {
 		}
 	}
 	if n := number(f["at"]); n > 0 && (len(out) == 0 || out[len(out)-1].Number < n) {
-		out = append(out, gateway.Attempt{Number: n, StartedAt: moment(f["as"])})
+		out = append(out, gateway.Attempt{Number: n, StartedAt: after(created, f["as"])})
 	}
 	return out, nil
+}
+
+// after is so many milliseconds after t.
+func after(t time.Time, ms string) time.Time {
+	return t.Add(time.Duration(number(ms)) * time.Millisecond)
 }
 
 func number(s string) int {

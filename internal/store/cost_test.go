@@ -76,7 +76,7 @@ func BenchmarkMessage(b *testing.B) {
 			m := gateway.Message{
 				ID: gateway.NewMessageID("shop", time.Now()), Account: "shop", Recipient: gateway.Recipient(fmt.Sprintf("+4673%08d", i)),
 				Content:  gateway.Content{Type: gateway.TypeText, Text: &gateway.Text{Body: body}},
-				Priority: gateway.Bulk, OnUnknown: gateway.HoldUnknown, Batch: "7cdf3k2mabcdefghjkmnpqrstvwxyz01",
+				Priority: gateway.Bulk, OnUnknown: gateway.HoldUnknown,
 				CreatedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour),
 			}
 			ids[i] = m.ID

@@ -26,7 +26,7 @@ func (s *Store) DueNotices(ctx context.Context, lease gateway.Lease, most int) (
 	}
 	const width = 10
 	for rest := got[2:]; len(rest) >= width; rest = rest[width:] {
-		n, err := decodeNotice(rest[:width])
+		n, err := decodeNotice(lease.Account, rest[:width])
 		if err != nil {
 			return nil, 0, fmt.Errorf("decode a notice of %s: %w", rest[0], err)
 		}
@@ -36,10 +36,11 @@ func (s *Store) DueNotices(ctx context.Context, lease gateway.Lease, most int) (
 }
 
 // decodeNotice reads what notices.lua answers for one.
-func decodeNotice(v []string) (n gateway.Notice, err error) {
+func decodeNotice(account gateway.AccountID, v []string) (n gateway.Notice, err error) {
+	id := gateway.MessageID(account.Tag() + v[0])
 	n = gateway.Notice{
-		Message: gateway.MessageID(v[0]), Account: gateway.AccountID(v[2]), URL: v[3], Reference: v[4],
-		Batch: gateway.BatchID(v[5]), ProviderMessageID: gateway.ProviderMessageID(v[6]),
+		Message: id, Account: gateway.AccountID(v[2]), URL: v[3], Reference: v[4],
+		Batch: batchOf(id, v[5]), ProviderMessageID: gateway.ProviderMessageID(v[6]),
 		Tries: number(v[8]), Since: moment(v[9]),
 	}
 	number, rest, _ := strings.Cut(v[1], " ")
@@ -77,7 +78,7 @@ func (s *Store) noticed(ctx context.Context, account gateway.AccountID, n gatewa
 	if !n.Since.IsZero() {
 		since = strconv.FormatInt(n.Since.UnixMilli(), 10)
 	}
-	_, err := s.run(ctx, noticedScript, account, string(n.Message), n.Number, what, retryIn.Milliseconds(), encodeError(why),
+	_, err := s.run(ctx, noticedScript, account, n.Message.Local(), n.Number, what, retryIn.Milliseconds(), encodeError(why),
 		n.Tries, since)
 	if err != nil {
 		return unavailable("note what became of a notice of", string(n.Message), err)

@@ -35,7 +35,7 @@ func (s *Store) DuePoll(ctx context.Context, lease gateway.Lease) (gateway.Poll,
 	}
 	p := gateway.Poll{NextIn: time.Duration(number(got[1])) * time.Millisecond}
 	if len(got) == 4 {
-		p.Message, p.ProviderMessageID = gateway.MessageID(got[2]), gateway.ProviderMessageID(got[3])
+		p.Message, p.ProviderMessageID = gateway.MessageID(lease.Account.Tag()+got[2]), gateway.ProviderMessageID(got[3])
 	}
 	return p, nil
 }

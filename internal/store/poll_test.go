@@ -33,11 +33,11 @@ func pollKey() string { return redisdb.Key(shop.Tag(), "poll") }
 // pass lets d pass for a message that is asked after.
 func (b *bench) pass(id gateway.MessageID, d time.Duration) {
 	b.t.Helper()
-	key := redisdb.Key(shop.Tag(), "m:"+string(id))
+	key := redisdb.Key(shop.Tag(), "m:"+id.Local())
 	at, err := b.rdb.HGet(b.t.Context(), key, "as").Int64()
 	b.must(err)
 	b.must(b.rdb.HSet(b.t.Context(), key, "as", strconv.FormatInt(at-d.Milliseconds(), 10)).Err())
-	b.must(b.rdb.ZIncrBy(b.t.Context(), pollKey(), -float64(d.Milliseconds()), string(id)).Err())
+	b.must(b.rdb.ZIncrBy(b.t.Context(), pollKey(), -float64(d.Milliseconds()), id.Local()).Err())
 }
 
 func TestAcceptedMessageIsAskedAfterWithGrowingGapsForADay(t *testing.T) {

@@ -54,7 +54,7 @@ func TestAYesIsProofWhoeverBringsIt(t *testing.T) {
 func TestAYesStandsThoughItsIntentWasLost(t *testing.T) {
 	b := newBench(t, redistest.Start(t)) // the embedded Redis can't restore
 	m := b.accept(text("+46732001133", "x"))
-	key := redisdb.Key(shop.Tag(), "m:"+string(m.ID))
+	key := redisdb.Key(shop.Tag(), "m:"+m.ID.Local())
 	before := b.rdb.Dump(t.Context(), key).Val()
 	b.mustBegin(m.ID, 0, "n1")
 	b.must(b.rdb.RestoreReplace(t.Context(), key, 0, before).Err()) // a failover to a replica that lagged

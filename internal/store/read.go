@@ -25,14 +25,14 @@ func (s *Store) Get(ctx context.Context, id gateway.MessageID) (*gateway.Record,
 	if !id.Valid() {
 		return nil, gateway.ErrNotFound
 	}
-	fields, err := s.rdb.HGetAll(ctx, recordKey(id)).Result()
+	records, err := s.records(ctx, []gateway.MessageID{id})
 	if err != nil {
-		return nil, unavailable("read", string(id), err)
+		return nil, err
 	}
-	if len(fields) == 0 {
+	if len(records) == 0 {
 		return nil, gateway.ErrNotFound
 	}
-	return decodeRecord(id, fields)
+	return &records[0], nil
 }
 
 // ProviderID resolves one of our ids to the provider's, as far as it is known.
@@ -57,17 +57,26 @@ func (s *Store) Since(ctx context.Context, ids []gateway.MessageID) (map[gateway
 	}
 	pipe := s.rdb.Pipeline()
 	now := pipe.Time(ctx)
-	cmds := make([]*redis.StringCmd, len(ids))
+	cmds := make([]*redis.SliceCmd, len(ids))
 	for i, id := range ids {
-		cmds[i] = pipe.HGet(ctx, recordKey(id), "ut")
+		cmds[i] = pipe.HMGet(ctx, recordKey(id), "ct", "sa", "h")
 	}
-	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil { //nolint:errorlint // as above
+	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, unavailable("read ages of", strconv.Itoa(len(ids))+" messages", err)
 	}
 	for i, id := range ids {
-		if at := moment(cmds[i].Val()); !at.IsZero() {
-			ages[id] = max(now.Val().Sub(at), 0)
+		fields := make(map[string]string)
+		for j, name := range []string{"ct", "sa", "h"} {
+			fields[name], _ = cmds[i].Val()[j].(string)
 		}
+		if fields["ct"] == "" {
+			continue
+		}
+		history, err := decodeHistory(fields)
+		if err != nil {
+			return nil, fmt.Errorf("decode history of %s: %w", id, err)
+		}
+		ages[id] = max(now.Val().Sub(history[len(history)-1].At), 0)
 	}
 	return ages, nil
 }
@@ -80,7 +89,7 @@ func (s *Store) Cancel(ctx context.Context, id gateway.MessageID) (*gateway.Reco
 	if err != nil {
 		return nil, err
 	}
-	got, err := s.run(ctx, cancelScript, r.Account, string(id))
+	got, err := s.run(ctx, cancelScript, r.Account, id.Local())
 	if err != nil {
 		return nil, unavailable("cancel", string(id), err)
 	}
@@ -103,8 +112,6 @@ func (s *Store) List(ctx context.Context, q gateway.Query) (gateway.Page, error)
 		prefix, hashed = "t", indexHash(string(q.Recipient))
 	case q.Reference != "":
 		prefix, hashed = "r", indexHash(q.Reference)
-	case q.Batch != "":
-		prefix, hashed = "b", indexHash(string(q.Batch))
 	}
 	var page gateway.Page
 	cursor, size := q.Cursor, 0
@@ -124,7 +131,7 @@ func (s *Store) List(ctx context.Context, q gateway.Query) (gateway.Page, error)
 				full = true
 				break
 			}
-			cursor = position(ids[i])
+			cursor = ids[i].Local()
 			if h.matches {
 				size += h.size
 				chosen = append(chosen, ids[i])
@@ -164,22 +171,27 @@ func (s *Store) newest(ctx context.Context, q gateway.Query, index, cursor strin
 		tag := account.Tag()
 		below, above := "("+index+"~", "["+index
 		if cursor != "" {
-			below = "(" + index + tag + cursor
+			below = "(" + index + cursor
 		}
 		if !q.Since.IsZero() {
-			above = "[" + index + string(gateway.FirstMessageID(account, q.Since))
+			above = "[" + index + gateway.FirstMessageID(account, q.Since).Local()
+		}
+		if index == "a" && q.Batch != "" { // whose messages have their ids in a row
+			above = max(above, "["+index+q.Batch.Line(0).Local())
+			below = min(below, "("+index+q.Batch.Line(gateway.MaxLine).Local()+"~")
 		}
 		cmds[i] = pipe.ZRevRangeByLex(ctx, redisdb.Key(tag, "ix"), &redis.ZRangeBy{Max: below, Min: above, Count: int64(q.Limit) + 1})
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, false, unavailable("list", index[:1], err)
 	}
-	for _, cmd := range cmds {
+	for i, cmd := range cmds {
+		tag := q.Accounts[i].Tag()
 		for _, entry := range cmd.Val() {
-			ids = append(ids, gateway.MessageID(entry[len(index):]))
+			ids = append(ids, gateway.MessageID(tag+entry[len(index):]))
 		}
 	}
-	slices.SortFunc(ids, func(a, b gateway.MessageID) int { return cmp.Compare(position(b), position(a)) })
+	slices.SortFunc(ids, func(a, b gateway.MessageID) int { return cmp.Compare(b.Local(), a.Local()) })
 	if len(ids) > q.Limit {
 		return ids[:q.Limit], true, nil
 	}
@@ -198,14 +210,16 @@ func (s *Store) hits(ctx context.Context, ids []gateway.MessageID, q gateway.Que
 		return nil, nil
 	}
 	type reads struct {
-		fields *redis.SliceCmd
-		size   *redis.IntCmd
+		fields    *redis.SliceCmd
+		size      *redis.IntCmd
+		cancelled *redis.SliceCmd
 	}
 	pipe := s.rdb.Pipeline()
 	cmds := make([]reads, len(ids))
 	for i, id := range ids {
 		cmds[i].fields = pipe.HMGet(ctx, recordKey(id), "a", "to", "r", "b", "s", "ex")
 		cmds[i].size = pipe.HStrLen(ctx, recordKey(id), "c")
+		cmds[i].cancelled = pipe.HMGet(ctx, batchKey(id.BatchID()), "x")
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, unavailable("list", "records", err)
@@ -219,9 +233,12 @@ func (s *Store) hits(ctx context.Context, ids []gateway.MessageID, q gateway.Que
 		r := gateway.Record{
 			Message: gateway.Message{
 				Account: gateway.AccountID(text(0)), Recipient: gateway.Recipient(text(1)), Reference: text(2),
-				Batch: gateway.BatchID(text(3)), ExpiresAt: moment(text(5)),
+				Batch: batchOf(ids[i], text(3)), ExpiresAt: moment(text(5)),
 			},
 			Status: letterStatuses[text(4)],
+		}
+		if r.Batch != "" && cmd.cancelled.Val()[0] != nil && r.Status.Waiting() {
+			r.Status = gateway.StatusCancelled
 		}
 		out[i] = hit{matches: matches(&r, q), size: int(cmd.size.Val()) + recordBytes}
 	}
@@ -237,19 +254,24 @@ func (s *Store) records(ctx context.Context, ids []gateway.MessageID) ([]gateway
 		return nil, nil
 	}
 	pipe := s.rdb.Pipeline()
-	cmds := make([]*redis.MapStringStringCmd, len(ids))
+	type reads struct {
+		fields    *redis.MapStringStringCmd
+		cancelled *redis.SliceCmd // HGET would answer an error for the most
+	}
+	cmds := make([]reads, len(ids))
 	for i, id := range ids {
-		cmds[i] = pipe.HGetAll(ctx, recordKey(id))
+		cmds[i] = reads{pipe.HGetAll(ctx, recordKey(id)), pipe.HMGet(ctx, batchKey(id.BatchID()), "x")}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, unavailable("list", "records", err)
 	}
 	out := make([]gateway.Record, 0, len(ids))
 	for i, cmd := range cmds {
-		if len(cmd.Val()) == 0 {
+		if len(cmd.fields.Val()) == 0 {
 			continue
 		}
-		r, err := decodeRecord(ids[i], cmd.Val())
+		cancelled, _ := cmd.cancelled.Val()[0].(string)
+		r, err := decodeRecord(ids[i], cmd.fields.Val(), cancelled)
 		if err != nil {
 			return nil, fmt.Errorf("list: %w", err)
 		}
@@ -266,10 +288,10 @@ func matches(r *gateway.Record, q gateway.Query) bool {
 		(q.Status == "" || r.StatusAt(q.Now) == q.Status)
 }
 
-// position is the part of an id that sorts by time whatever the account.
-func position(id gateway.MessageID) string { return string(id[len(id.Tag()):]) }
+func recordKey(id gateway.MessageID) string { return redisdb.Key(id.Tag(), "m:"+id.Local()) }
 
-func recordKey(id gateway.MessageID) string { return redisdb.Key(id.Tag(), "m:"+string(id)) }
+// batchKey is where a batch is kept, by what its messages' ids begin with.
+func batchKey(id gateway.BatchID) string { return redisdb.Key(id.Tag(), "b:"+batchName(id)) }
 
 // indexHash is what hash does in common.lua.
 func indexHash(v string) string {

@@ -52,7 +52,7 @@ func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gatew
 			continue
 		}
 		receiptScript.EvalSha(ctx, pipe, keys, s.args(account,
-			string(id), string(r.ProviderMessageID), statusLetters[r.Status], encodeError(r.Error), encodeSuppression(r.Suppress))...)
+			id.Local(), string(r.ProviderMessageID), statusLetters[r.Status], encodeError(r.Error), encodeSuppression(r.Suppress))...)
 	}
 	for _, in := range c.Inbound {
 		window := gateway.ServiceWindow.Milliseconds()

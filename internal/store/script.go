@@ -13,9 +13,10 @@ type script struct {
 	text string
 }
 
-// newScript joins the shared part and one body.
+// newScript joins the shared part and one body, which ends with the counters it
+// has changed.
 func newScript(body string) *script {
-	text := strings.TrimSpace(commonLua) + "\n\n" + body
+	text := strings.TrimSpace(commonLua) + "\n\nlocal function main()\n" + body + "end\nlocal result = main()\nflush()\nreturn result\n"
 	return &script{Script: redis.NewScript(text), text: text}
 }
 

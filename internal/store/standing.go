@@ -53,23 +53,23 @@ func encodeSuppression(s *gateway.Suppression) string {
 // Load reads one record together with what is known of its recipient. Errors:
 // ErrNotFound, ErrUnavailable.
 func (s *Store) Load(ctx context.Context, account gateway.AccountID, id gateway.MessageID) (*gateway.Record, gateway.Standing, error) {
-	got, err := s.run(ctx, loadScript, account, string(id))
+	got, err := s.run(ctx, loadScript, account, id.Local())
 	if err != nil {
 		return nil, gateway.Standing{}, unavailable("load", string(id), err)
 	}
 	if len(got) == 0 {
 		return nil, gateway.Standing{}, gateway.ErrNotFound
 	}
-	split := len(got) - len(suppressionScopes) - 1
+	split := len(got) - len(suppressionScopes) - 2
 	fields := make(map[string]string, split/2)
 	for i := 0; i+1 < split; i += 2 {
 		fields[got[i]] = got[i+1]
 	}
-	rec, err := decodeRecord(id, fields)
+	rec, err := decodeRecord(id, fields, got[len(got)-1])
 	if err != nil {
 		return nil, gateway.Standing{}, err
 	}
-	standing := gateway.Standing{LastInbound: moment(got[len(got)-1])}
+	standing := gateway.Standing{LastInbound: moment(got[len(got)-2])}
 	for i, scope := range suppressionScopes {
 		if text := got[split+i]; text != "" {
 			standing.Suppressed = append(standing.Suppressed, decodeSuppressed(account, rec.Recipient, scope.scope, text))

@@ -1,41 +1,72 @@
--- Claims the idempotency key and writes the record, its indexes, its counter,
--- its event and its line in the outbox: all or nothing.
--- Args: id, created, lane, recipient, reference, batch, send_at (0: at once),
--- expires, idempotency key's hash, body hash, key's life in ms, answer, then
--- the record's fields in pairs.
-local id, created, lane = arg(1), tonumber(arg(2)), arg(3)
-local send_at, idem, body = tonumber(arg(7)), arg(9), arg(10)
+-- Claims idempotency keys and writes records, their indexes, counters, events
+-- and lines in the outbox: each message whole, or not at all.
+-- Args: a key's life in ms, then for each message: id, created, lane, recipient,
+-- reference, send_at (0: at once), expires, idempotency key's hash, body hash,
+-- answer, line of a batch (0: none), what is to be remembered of the line (8 bytes,
+-- or nothing), the number of arguments that follow and are the record's fields in
+-- pairs.
+-- Returns for each: "created", "known" and the first answer, "reused" (the key,
+-- by another body), and of lines "again", "changed" or "cancelled".
+local life = arg(1)
+local result = {}
 
-if idem ~= '' then
-  local seen = redis.call('GET', P .. 'i:' .. idem)
-  if seen then
-    if string.sub(seen, 1, 32) == body then return {'known', string.sub(seen, 33)} end
-    return {'reused'}
+-- Compares a line with what was said on it before.
+local function said(id, line, words)
+  local was = redis.call('GETRANGE', P .. 'bh:' .. string.sub(id, 1, 17), line * 8 - 8, line * 8 - 1)
+  if was == '' or was == '\0\0\0\0\0\0\0\0' then return nil end
+  return was == words and 'again' or 'changed'
+end
+
+local cancelled = nil
+local function is_cancelled(id)
+  if cancelled == nil then cancelled = redis.call('HEXISTS', batch(id), 'x') == 1 end
+  return cancelled
+end
+
+local function accept(i)
+  local id, lane, send_at, idem, body = arg(i), arg(i + 2), tonumber(arg(i + 5)), arg(i + 7), arg(i + 8)
+  local line, words = tonumber(arg(i + 10)), arg(i + 11)
+  if idem ~= '' then
+    local seen = redis.call('GET', P .. 'i:' .. idem)
+    if seen then
+      if string.sub(seen, 1, 32) == body then return 'known' .. string.sub(seen, 33) end
+      return 'reused'
+    end
   end
+  if line > 0 then
+    local was = words ~= '' and said(id, line, words)
+    if was then return was end
+    if is_cancelled(id) then return 'cancelled' end
+  end
+  if redis.call('EXISTS', rec(id)) == 1 then return 'created' end -- the client sent the command twice
+
+  local at, s = clock(), send_at > 0 and 'h' or 'q'
+  local m = {p = lane, ex = arg(i + 6), to = arg(i + 3), ct = arg(i + 1), q = '0', b = line > 0 and '1' or nil, put = {'s', s}}
+  m.s = s
+  for f = i + 13, i + 12 + tonumber(arg(i + 12)) do m.put[#m.put + 1] = arg(f) end
+  redis.call('ZADD', P .. 'ix', 0, 'a' .. id, 0, 't' .. hash(m.to) .. id)
+  if arg(i + 4) ~= '' then redis.call('ZADD', P .. 'ix', 0, 'r' .. hash(arg(i + 4)) .. id) end
+  if s == 'h' then
+    park(id, m, send_at)
+  else
+    join_line(id, m)
+    redis.call('ZADD', P .. 'out', int(at), id .. '#0')
+  end
+  count(id, m, nil, place(m, s))
+  set_timer(id, m)
+  save(id, m)
+  redis.call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS, '*', 'id', id, 'f', '', 't', s, 'at', arg(i + 1))
+  if idem ~= '' then redis.call('SET', P .. 'i:' .. idem, body .. arg(i + 9), 'PX', life) end
+  if line > 0 then
+    add(batch(id), 'n', 1)
+    if words ~= '' then redis.call('SETRANGE', P .. 'bh:' .. string.sub(id, 1, 17), line * 8 - 8, words) end
+  end
+  return 'created'
 end
-if redis.call('EXISTS', rec(id)) == 1 then return {'created'} end -- the client sent the command twice
 
-local fields = {}
-for i = 13, #ARGV - 4 do fields[#fields + 1] = arg(i) end
-redis.call('HSET', rec(id), unpack(fields))
-
-local at = clock()
-local m = {p = lane, ex = arg(8), to = arg(4)}
-local s = send_at > 0 and 'h' or 'q'
-local to = 't' .. hash(arg(4))
-if s == 'q' then join_line(id, m) end
-
-redis.call('ZADD', P .. 'ix', 0, 'a' .. id, 0, to .. id)
-if arg(5) ~= '' then redis.call('ZADD', P .. 'ix', 0, 'r' .. hash(arg(5)) .. id) end
-if arg(6) ~= '' then redis.call('ZADD', P .. 'ix', 0, 'b' .. hash(arg(6)) .. id) end
-if s == 'h' then
-  park(id, m, send_at)
-else
-  redis.call('ZADD', P .. 'out', int(at), id .. '#0')
+local i = 2
+while i <= #ARGV - 4 do
+  result[#result + 1] = accept(i)
+  i = i + 13 + tonumber(arg(i + 12))
 end
-redis.call('HSET', rec(id), 's', s, 'ut', int(created), 'h', s .. int(created))
-count(lane, nil, bucket(s))
-set_timer(id, m, s, at)
-redis.call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS, '*', 'id', id, 'f', '', 't', s, 'at', int(created))
-if idem ~= '' then redis.call('SET', P .. 'i:' .. idem, body .. arg(12), 'PX', arg(11)) end
-return {'created'}
+return result

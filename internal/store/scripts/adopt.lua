@@ -10,6 +10,7 @@ for i = 3, #ARGV - 4 do
     redis.call('ZREM', P .. 'out', id .. '#' .. m.q)
     result[#result + 1] = enqueue(id, m, at)
     result[#result + 1] = m.p
+    save(id, m)
   end
 end
 return result

@@ -8,10 +8,15 @@ even_if_full()
 if m.s == 's' and m.n == nonce then return {'begun', m.at} end
 if m.s ~= 'q' or m.k or m.q ~= seq then return {'dropped'} end
 if not owned(arg(3), arg(4)) then return {'fenced'} end
+if m.x then
+  void(id, m)
+  return {'dropped'}
+end
 
 local at = clock()
 if tonumber(m.ex) <= at then
   expire(id, m, at)
+  save(id, m)
   return {'expired'}
 end
 local hold = redis.call('HMGET', P .. 'hold', 'until', 'pause', 'pause' .. m.p)
@@ -31,9 +36,11 @@ if before then -- a long way back: the next look goes on from here
   return {'behind'}
 end
 
-m.at = int(tonumber(m.at or '0') + 1)
-redis.call('HSET', rec(id), 'n', nonce, 'at', m.at, 'as', int(at))
-redis.call('HDEL', rec(id), 'pv')
+put(m, 'at', int(tonumber(m.at or '0') + 1))
+put(m, 'n', nonce)
+put(m, 'as', int(at - tonumber(m.ct)))
 move(id, m, 's', at)
+drop(m, 'pv')
+save(id, m)
 redis.call('ZADD', P .. 'fly', int(at + tonumber(arg(6))), id)
 return {'begun', m.at}

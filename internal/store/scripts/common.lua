@@ -1,13 +1,17 @@
 -- What all scripts share. KEYS[1] is the prefix of one account's keys,
 -- "sl:{tag}:"; every key a script touches begins with it and so lies in one
 -- slot. ARGV begins with four durations in milliseconds: how long content,
--- records and dead letters are kept, and the grace of an unknown outcome.
+-- records and dead letters are kept, and the grace of an unknown outcome. Ids
+-- are without the tag that all of an account's begin with.
 --
---   m:<id>  hash    the record            ix      zset    members by prefix: a<id>, t|r|b|p<hash><id>
+--   m:<id>  hash    the record            ix      zset    members by prefix: a<id>, t|r|p<hash><id>
 --   i:<key> string  idempotency           parkt,b zset    due -> id: send_at, retries, by lane
---   n       hash    counters of lanes     timer   zset    due -> id: expiry, grace, retention
---   out     zset    since -> id#seq:      fly     zset    deadline -> id: attempts in flight
---                   to be enqueued        ev      stream  every change of status
+--   n       hash    counters of lanes     timer   zset    due -> that time, of lists:
+--   out     zset    since -> id#seq:      tm:<ms> list    ids: expiry, grace, retention
+--                   to be enqueued        fly     zset    deadline -> id: attempts in flight
+--   b:<id>  hash    a batch               ev      stream  every change of status
+--   bl      zset    batches, by name      bh:<id> string  what its lines said, 8 bytes each
+--   bx      zset    next line -> batch, cancelled: its messages are still to be
 --   hold    hash    hold, pause, breaker  sec     hash    accepted per second, a ring of 60
 --   lw      hash    lane and recipient -> the last message that waits for its turn
 --   pk:<h>  list    receipts that came before their message's provider id
@@ -20,6 +24,16 @@
 --   su      zset    until -> scope and recipient, of those that end
 --   w:<h>   string  when the recipient was last heard, within a service window
 --   st:<h>  string  when the recipient last took a stop back
+--
+-- Fields of a record: a account, p lane, to recipient, y type, c content, ct
+-- when it was created, ex when it expires, sa send_at, r reference, rt reply_to,
+-- b '1' in a batch, cb callback_url, ou 'r' to resend, md metadata; s status,
+-- h its changes after the first, q sequence of its task, k parked until, wb
+-- waits behind, pv the message before it, tb when the timer looks at it; at
+-- attempts, as when the last began, n its nonce ('!' before it once recorded),
+-- sp attempts spent, al attempts made, er error, pi provider's id, px others',
+-- pd possibly a duplicate, pu purged, cn notices made, nt and ns tries of the
+-- next one and since when. Times in h, as and al count from ct.
 --
 -- Statuses are one letter in records: h scheduled, q queued, s sending,
 -- a accepted, t sent, d delivered, r read, f failed, j rejected, e expired,
@@ -35,59 +49,140 @@ local function int(x) return string.format('%.0f', x) end
 local function rec(id) return P .. 'm:' .. id end
 local function hash(v) return string.sub(redis.sha1hex(v), 1, 12) end
 
+local now = nil
 local function clock()
-  local t = redis.call('TIME')
-  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+  if not now then
+    local t = redis.call('TIME')
+    now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+  end
+  return now
 end
 
-local FIELDS = {'s', 'p', 'q', 'k', 'h', 'ex', 'n', 'rn', 'at', 'sp', 'to', 'r', 'b', 'pi', 'ou', 'al', 'as', 'pv', 'pu', 'ut', 'a', 'cb', 'cn', 'pd', 'px'}
+-- A batch's messages have its id but for the last seven letters, their line.
+local function batch(id) return P .. 'b:' .. string.sub(id, 1, 17) end
 
 local function load(id)
-  local v = redis.call('HMGET', rec(id), unpack(FIELDS))
-  if not v[1] then return nil end
-  local m = {}
-  for i, f in ipairs(FIELDS) do
-    if v[i] then m[f] = v[i] end
+  local v = redis.call('HGETALL', rec(id))
+  if #v == 0 then return nil end
+  local m = {put = {}}
+  for i = 1, #v, 2 do m[v[i]] = v[i + 1] end
+  if not m.q then m.q = '0' end
+  if m.b then -- whether, and since when, the batch is cancelled
+    local x = redis.call('HGET', batch(id), 'x')
+    if x then m.x = x end
   end
   return m
 end
 
--- The counter a message in this state belongs to: scheduled, pending, parked,
--- active, or none.
-local function bucket(s, parked)
-  if s == 'h' then return 's' end
-  if s == 'q' then return parked and 'k' or 'p' end
-  if s == 's' then return 'a' end
-  return nil
+-- Changes of a record's fields are collected and written by save.
+local function put(m, field, value)
+  m[field] = value
+  m.put[#m.put + 1] = field
+  m.put[#m.put + 1] = value
 end
 
-local function count(lane, from, to)
-  if from == to then return end
-  if from then redis.call('HINCRBY', P .. 'n', lane .. from, -1) end
-  if to then redis.call('HINCRBY', P .. 'n', lane .. to, 1) end
+local function drop(m, field)
+  if not m[field] then return end
+  m[field] = nil
+  if not m.drop then m.drop = {} end
+  m.drop[#m.drop + 1] = field
 end
 
-local function later(h, s, at)
-  h = h and (h .. ',' .. s .. int(at)) or (s .. int(at))
-  if #h > 1500 then -- the beginning and the latest are kept
-    h = string.sub(h, 1, 14) .. string.match(string.sub(h, -1000), '(,.*)$')
+local function save(id, m)
+  if #m.put > 0 then redis.call('HSET', rec(id), unpack(m.put)) end
+  if m.drop then
+    for _, field in ipairs(m.drop) do
+      if not m[field] then redis.call('HDEL', rec(id), field) end
+    end
   end
-  return h
+  m.put, m.drop = {}, nil
+end
+
+-- Where a message counts: in a lane scheduled, pending, parked or active, else
+-- by its status.
+local function place(m, s, parked)
+  if s == 'h' then return m.p .. 's' end
+  if s == 'q' then return m.p .. (parked and 'k' or 'p') end
+  if s == 's' then return m.p .. 'a' end
+  return s
+end
+
+-- Counters are changed by flush, which ends every script: one command for each,
+-- however many messages the script is about.
+local tally = {}
+local function add(key, field, by)
+  local t = tally[key]
+  if not t then
+    t = {}
+    tally[key] = t
+  end
+  t[field] = (t[field] or 0) + by
+end
+
+local function flush()
+  for key, fields in pairs(tally) do
+    for field, by in pairs(fields) do
+      if by ~= 0 then redis.call('HINCRBY', key, field, by) end
+    end
+  end
+end
+
+local function count(id, m, from, to)
+  if from == to then return end
+  if from and #from == 2 then add(P .. 'n', from, -1) end
+  if to and #to == 2 then add(P .. 'n', to, 1) end
+  if not m.b then return end
+  if from then add(batch(id), from, -1) end
+  if to then add(batch(id), to, 1) end
+end
+
+-- What waits in a cancelled batch has been counted as cancelled with it.
+local function counted(m)
+  if m.x and (m.s == 'q' or m.s == 'h') then return 'c' end
+  return place(m, m.s, m.k)
+end
+
+-- When the message came into its status.
+local function since(m)
+  local last = m.h and string.match(m.h, '(-?%d+)$')
+  return tonumber(m.ct) + (last and tonumber(last) or 0)
+end
+
+local function later(m, s, at)
+  local h = (m.h and (m.h .. ',') or '') .. s .. int(at - tonumber(m.ct))
+  if #h > 1500 then h = string.match(string.sub(h, -1000), ',(.*)$') end -- the latest are kept
+  put(m, 'h', h)
 end
 
 -- When a message in this state is looked at again.
-local function due(m, s, at)
+local function due(m)
+  local s, at = m.s, since(m)
   if s == 'h' or s == 'q' then return tonumber(m.ex) end
   if s == 's' then return nil end
-  if s == 'u' and m.ou == 'r' then return at + GRACE end
+  if s == 'u' and m.ou == 'r' and not m.x and not m.kept then return at + GRACE end
   if s == 'u' or s == 'f' then return at + KEEP_DEAD end
   if m.pu then return at + KEEP_RECORD end
   return at + math.min(KEEP_CONTENT, KEEP_RECORD)
 end
 
-local function set_timer(id, m, s, at)
-  local t = due(m, s, at)
-  if t then redis.call('ZADD', P .. 'timer', int(t), id) else redis.call('ZREM', P .. 'timer', id) end
+-- Has the timer look at something at a time, up to a sixteenth of the way late
+-- and at most 33 s. Returns when.
+local function set_alarm(entry, t)
+  local ahead, step = (t - clock()) / 16, 1
+  while step * 2 <= ahead and step < 32768 do step = step * 2 end
+  local slot = int(math.ceil(t / step) * step)
+  if redis.call('RPUSH', P .. 'tm:' .. slot, entry) == 1 then redis.call('ZADD', P .. 'timer', slot, slot) end
+  return slot
+end
+
+-- A look that comes too early does nothing but ask for the next one; so each
+-- message has one alarm, which moves only if it has to be earlier. No alarm lies
+-- further ahead than a message is kept after its end, so none outlasts it.
+local HORIZON = math.max(math.min(KEEP_CONTENT, KEEP_RECORD), 1000)
+local function set_timer(id, m)
+  local t = due(m)
+  if not t or (m.tb and tonumber(m.tb) <= t) then return end
+  put(m, 'tb', set_alarm(id, math.min(t, clock() + HORIZON)))
 end
 
 -- A full Redis refuses a script whose first write needs memory, and lets one
@@ -100,10 +195,7 @@ local function even_if_full() redis.call('DEL', P .. 'full') end
 local function join_line(id, m)
   local field = m.p .. hash(m.to)
   local last = redis.call('HGET', P .. 'lw', field)
-  if last and last ~= id then
-    m.pv = last
-    redis.call('HSET', rec(id), 'pv', last)
-  end
+  if last and last ~= id then put(m, 'pv', last) end
   redis.call('HSET', P .. 'lw', field, id)
 end
 
@@ -131,20 +223,18 @@ end
 -- Keeps the place of one whose attempt was not made after all: who came after it
 -- still waits for it.
 local function rejoin_line(id, m)
-  redis.call('HSET', rec(id), 'wb', '1')
+  put(m, 'wb', '1')
   redis.call('HSETNX', P .. 'lw', m.p .. hash(m.to), id)
 end
 
 -- Parks a waiting message until a time, or ends its parking (nil).
 local function park(id, m, till)
   if till then
-    redis.call('HSET', rec(id), 'k', int(till))
-    redis.call('ZADD', P .. 'park' .. m.p, int(till), id)
-    m.k = int(till)
+    put(m, 'k', int(till))
+    redis.call('ZADD', P .. 'park' .. m.p, m.k, id)
   elseif m.k then
-    redis.call('HDEL', rec(id), 'k')
+    drop(m, 'k')
     redis.call('ZREM', P .. 'park' .. m.p, id)
-    m.k = nil
   end
 end
 
@@ -153,29 +243,26 @@ local told = false
 
 -- Makes a notice of a change for the one who asked for notices.
 local function tell(id, m, from, to, at)
-  m.cn = int(tonumber(m.cn or '0') + 1)
-  local err = redis.call('HGET', rec(id), 'er') or ''
-  redis.call('HSET', rec(id), 'cn', m.cn)
-  redis.call('RPUSH', P .. 'nq:' .. id, m.cn .. ' ' .. from .. to .. int(at) .. ' ' .. err)
+  put(m, 'cn', int(tonumber(m.cn or '0') + 1))
+  redis.call('RPUSH', P .. 'nq:' .. id, m.cn .. ' ' .. from .. to .. int(at) .. ' ' .. (m.er or ''))
   redis.call('ZADD', P .. 'no', 'NX', int(clock()), id)
   told = true
 end
 
 -- The one way a status changes: record, history, counters, indexes by time,
--- event and notice together.
+-- event and notice together. The record is left to be saved.
 local function move(id, m, s, at, till)
-  local from, before = bucket(m.s, m.k), m.s
-  m.h = later(m.h, s, at)
-  redis.call('HSET', rec(id), 's', s, 'ut', int(at), 'h', m.h)
+  local from, before = counted(m), m.s
+  later(m, s, at)
+  put(m, 's', s)
   if before == 's' then redis.call('ZREM', P .. 'fly', id) end
   if before == 'q' and s ~= 'q' then
-    if m.q then redis.call('ZREM', P .. 'out', id .. '#' .. m.q) end
+    redis.call('ZREM', P .. 'out', id .. '#' .. m.q)
     leave_line(id, m, s == 's')
   end
   park(id, m, till)
-  m.s, m.ut = s, int(at)
-  count(m.p, from, bucket(s, m.k))
-  set_timer(id, m, s, at)
+  count(id, m, from, place(m, s, m.k))
+  set_timer(id, m)
   redis.call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS, '*', 'id', id, 'f', before, 't', s, 'at', int(at))
   if s == 'r' or s == 'f' then redis.call('ZREM', P .. 'poll', id) end
   if m.cb then tell(id, m, before, s, at) end
@@ -213,40 +300,44 @@ local function suppress_as_told(to, spec, at)
 end
 
 local function expire(id, m, at)
-  redis.call('HSET', rec(id), 'er', '{"class":"expired","code":"expired","title":"its time to live ended before it was sent"}')
+  put(m, 'er', '{"class":"expired","code":"expired","title":"its time to live ended before it was sent"}')
   move(id, m, 'e', at)
 end
 
 -- Gives a queued message's next task a fresh sequence and a line in the
 -- outbox, which it returns.
 local function enqueue(id, m, at)
-  m.q = int(tonumber(m.q or '0') + 1)
-  redis.call('HSET', rec(id), 'q', m.q)
+  put(m, 'q', int(tonumber(m.q) + 1))
   redis.call('ZADD', P .. 'out', int(at), id .. '#' .. m.q)
   return id .. '#' .. m.q
 end
 
 -- Parks a queued message, and brings it back.
 local function defer(id, m, till)
+  local from = counted(m)
   park(id, m, till)
-  count(m.p, 'p', 'k')
+  count(id, m, from, counted(m))
 end
 
 local function unpark(id, m)
+  local from = counted(m)
   park(id, m, nil)
-  redis.call('HDEL', rec(id), 'wb')
-  count(m.p, 'k', 'p')
+  drop(m, 'wb')
+  count(id, m, from, counted(m))
 end
 
-local function log_attempt(id, m, line)
+-- Adds a line about an attempt: number, when it began, ms it took, outcome, and
+-- what there is to say of it.
+local function log_attempt(m, n, began, took, outcome, code, detail)
+  local line = n .. '\t' .. int(began - tonumber(m.ct)) .. '\t' .. took .. '\t' .. outcome
+  if code ~= '' or detail ~= '' then line = line .. '\t' .. code .. '\t' .. detail end
   local al = m.al and (m.al .. '\n' .. line) or line
   local _, lines = string.gsub(al, '\n', '\n')
   while lines > 19 do
     al = string.sub(al, (string.find(al, '\n', 1, true)) + 1)
     lines = lines - 1
   end
-  m.al = al
-  redis.call('HSET', rec(id), 'al', al)
+  put(m, 'al', al)
 end
 
 -- Ties a provider's id to the message. The one of the attempt that was recorded
@@ -254,17 +345,10 @@ end
 local function link(id, m, pid, shown)
   if pid == '' or m.pi == pid then return end
   if m.pi and not shown then
-    if not string.find(m.px or '', hash(pid), 1, true) then
-      m.px = (m.px or '') .. hash(pid)
-      redis.call('HSET', rec(id), 'px', m.px)
-    end
+    if not string.find(m.px or '', hash(pid), 1, true) then put(m, 'px', (m.px or '') .. hash(pid)) end
   else
-    if m.pi then
-      m.px = (m.px or '') .. hash(m.pi)
-      redis.call('HSET', rec(id), 'px', m.px)
-    end
-    m.pi = pid
-    redis.call('HSET', rec(id), 'pi', pid)
+    if m.pi then put(m, 'px', (m.px or '') .. hash(m.pi)) end
+    put(m, 'pi', pid)
   end
   redis.call('ZADD', P .. 'ix', 0, 'p' .. hash(pid) .. id)
 end
@@ -284,14 +368,14 @@ local function apply(id, m, s, at, err, pid)
   if s == 'f' then
     if RANK[cur] and RANK[cur] >= 3 then return false end
     if cur == 'q' or cur == 'e' then return false end
-    if err ~= '' then redis.call('HSET', rec(id), 'er', err) end
+    if err ~= '' then put(m, 'er', err) end
     if cur == 'f' then return false end
     move(id, m, 'f', at)
     return true
   end
   if (cur == 'f' or cur == 'e') and RANK[s] < 3 then return false end
   if RANK[cur] and RANK[s] <= RANK[cur] then return false end
-  redis.call('HDEL', rec(id), 'er')
+  drop(m, 'er')
   move(id, m, s, at)
   return true
 end
@@ -300,11 +384,19 @@ end
 local function apply_parked(id, m)
   if not m.pi then return end
   local waiting = P .. 'pk:' .. hash(m.pi)
-  for _, line in ipairs(redis.call('LRANGE', waiting, 0, -1)) do
+  local lines = redis.call('LRANGE', waiting, 0, -1)
+  if #lines == 0 then return end
+  for _, line in ipairs(lines) do
     local to, when, why, spec = string.match(line, '^(.)(%d+) ([^\n]*)\n?(.*)$')
     if apply(id, m, to, tonumber(when), why, m.pi) then suppress_as_told(m.to, spec, clock()) end
   end
   redis.call('DEL', waiting)
+end
+
+-- Ends what waits in a cancelled batch; at is when that was cancelled.
+local function void(id, m)
+  move(id, m, 'c', tonumber(m.x))
+  save(id, m)
 end
 
 -- Which worker may act for the account.

@@ -7,5 +7,6 @@ local m = load(id)
 if not m or m.s ~= 'q' or m.k or m.q ~= arg(2) then return 'dropped' end
 redis.call('ZREM', P .. 'out', id .. '#' .. m.q)
 defer(id, m, clock() + tonumber(arg(3)))
-if arg(4) == '1' then redis.call('HSET', rec(id), 'wb', '1') end
+if arg(4) == '1' then put(m, 'wb', '1') end
+save(id, m)
 return 'parked'

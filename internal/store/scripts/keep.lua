@@ -20,49 +20,76 @@ end
 for _, id in ipairs(overdue('fly', at)) do
   local m = load(id)
   if m and m.s == 's' then
-    local line = '{"n":' .. m.at .. ',"s":' .. m.as .. ',"e":' .. int(at) .. ',"o":"unknown","c":"no_record","d":"no outcome was recorded by the deadline"}'
-    log_attempt(id, m, line)
-    redis.call('HSET', rec(id), 'er', '{"class":"unknown","code":"no_record","title":"no outcome was recorded by the deadline"}', 'sp', int(tonumber(m.sp or '0') + 1))
+    local began = tonumber(m.ct) + tonumber(m.as)
+    log_attempt(m, m.at, began, int(at - began), 'u', 'no_record', 'no outcome was recorded by the deadline')
+    put(m, 'er', '{"class":"unknown","code":"no_record","title":"no outcome was recorded by the deadline"}')
+    put(m, 'sp', int(tonumber(m.sp or '0') + 1))
     move(id, m, 'u', at)
+    save(id, m)
   else
     redis.call('ZREM', P .. 'fly', id)
   end
 end
 
-for _, id in ipairs(overdue('timer', at)) do
+-- What was kept long enough leaves nothing.
+local function forget(id, m)
+  local gone = {'a' .. id, 't' .. hash(m.to) .. id}
+  if m.r then gone[#gone + 1] = 'r' .. hash(m.r) .. id end
+  if m.pi then gone[#gone + 1] = 'p' .. hash(m.pi) .. id end
+  for h in string.gmatch(m.px or '', '............') do gone[#gone + 1] = 'p' .. h .. id end
+  redis.call('ZREM', P .. 'ix', unpack(gone))
+  redis.call('ZREM', P .. 'poll', id)
+  redis.call('DEL', rec(id))
+  if m.b then add(batch(id), 'gone', 1) end
+end
+
+local function look(id)
   local m = load(id)
-  if not m then
-    redis.call('ZREM', P .. 'timer', id)
+  if not m then return end
+  drop(m, 'tb')
+  if m.s == 'u' and m.ou == 'r' and (tonumber(m.sp or '0') >= attempts or tonumber(m.ex) <= at) then
+    m.kept = true -- it isn't sent again: it stays unknown
+  end
+  local t = due(m)
+  if not t or t > at then
+    set_timer(id, m)
+  elseif m.x and (m.s == 'h' or m.s == 'q') then
+    return void(id, m)
   elseif m.s == 'h' or m.s == 'q' then
     expire(id, m, at)
-  elseif m.s == 'u' and m.ou == 'r' and tonumber(m.sp or '0') < attempts and tonumber(m.ex) > at then
-    redis.call('HSET', rec(id), 'pd', '1')
+  elseif m.s == 'u' and m.ou == 'r' and not m.x and not m.kept then
+    put(m, 'pd', '1')
     move(id, m, 'q', at, at)
-  elseif m.s == 'u' and m.ou == 'r' and at < tonumber(m.ut) + KEEP_DEAD then
-    redis.call('ZADD', P .. 'timer', int(tonumber(m.ut) + KEEP_DEAD), id) -- no attempt is left: it stays unknown
   elseif m.s ~= 'u' and m.s ~= 'f' and not m.pu and KEEP_RECORD > KEEP_CONTENT then
-    redis.call('HDEL', rec(id), 'c')
-    redis.call('HSET', rec(id), 'pu', '1')
-    redis.call('ZADD', P .. 'timer', int(tonumber(m.ut) + KEEP_RECORD), id)
+    drop(m, 'c')
+    put(m, 'pu', '1')
+    set_timer(id, m)
   elseif redis.call('EXISTS', P .. 'nq:' .. id) == 1 then -- somebody is still to be told
-    redis.call('ZADD', P .. 'timer', int(at + 3600000), id)
+    put(m, 'tb', set_alarm(id, at + 3600000))
   else
-    local gone = {'a' .. id, 't' .. hash(m.to) .. id}
-    if m.r then gone[#gone + 1] = 'r' .. hash(m.r) .. id end
-    if m.b then gone[#gone + 1] = 'b' .. hash(m.b) .. id end
-    if m.pi then gone[#gone + 1] = 'p' .. hash(m.pi) .. id end
-    for h in string.gmatch(m.px or '', '............') do gone[#gone + 1] = 'p' .. h .. id end
-    redis.call('ZREM', P .. 'ix', unpack(gone))
-    redis.call('ZREM', P .. 'timer', id)
-    redis.call('ZREM', P .. 'poll', id)
-    redis.call('DEL', rec(id))
+    return forget(id, m)
+  end
+  save(id, m)
+end
+
+local looks = most
+for _, slot in ipairs(redis.call('ZRANGEBYSCORE', P .. 'timer', '-inf', int(at), 'LIMIT', 0, most)) do
+  local ids = redis.call('LPOP', P .. 'tm:' .. slot, looks) or {}
+  for _, id in ipairs(ids) do look(id) end
+  looks = looks - #ids
+  if redis.call('EXISTS', P .. 'tm:' .. slot) == 0 then redis.call('ZREM', P .. 'timer', slot) end
+  if looks <= 0 then
+    more = '1'
+    break
   end
 end
 
 for _, lane in ipairs({'t', 'b'}) do
   for _, id in ipairs(overdue('park' .. lane, at)) do
     local m = load(id)
-    if m and (m.s == 'h' or m.s == 'q') then
+    if m and m.x and (m.s == 'h' or m.s == 'q') then
+      void(id, m)
+    elseif m and (m.s == 'h' or m.s == 'q') then
       if m.s == 'h' then
         move(id, m, 'q', at)
         join_line(id, m)
@@ -70,6 +97,7 @@ for _, lane in ipairs({'t', 'b'}) do
         unpark(id, m)
       end
       tasks[#tasks + 1] = {enqueue(id, m, at), m.p}
+      save(id, m)
     else
       redis.call('ZREM', P .. 'park' .. lane, id)
     end

@@ -21,8 +21,8 @@ local function gap(age)
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'poll', '-inf', int(at), 'LIMIT', 0, 100)) do
-  local v = redis.call('HMGET', rec(id), 's', 'pi', 'as')
-  local age = v[3] and at - tonumber(v[3]) or life
+  local v = redis.call('HMGET', rec(id), 's', 'pi', 'as', 'ct')
+  local age = v[3] and at - tonumber(v[4]) - tonumber(v[3]) or life
   if v[2] and open_end(v[1]) and age < life then
     redis.call('ZADD', P .. 'poll', int(at + gap(age)), id)
     result[3], result[4] = id, v[2]

@@ -20,6 +20,7 @@ if id ~= '' then
   -- While a later attempt is in flight, and an earlier one may have arrived, nobody
   -- knows which one has failed.
   if s == 'f' and m.s == 's' and (m.pi or m.pd) and pid ~= '' and m.pi ~= pid then return keep_for_later() end
+  even_if_full()
   local known = m.pi
   link(id, m, pid)
   if not known then apply_parked(id, m) end
@@ -32,7 +33,10 @@ else
     if o and (o.pi == pid or not m) then id, m = other, o end
   end
   if not m then return keep_for_later() end
+  even_if_full()
 end
-if not apply(id, m, s, at, err, pid) then return {'ignored', ''} end
+local applied = apply(id, m, s, at, err, pid)
+save(id, m)
+if not applied then return {'ignored', ''} end
 suppress_as_told(m.to, arg(5), at)
 return {'applied', told and 'told' or ''}

@@ -5,6 +5,11 @@ even_if_full()
 local id = arg(1)
 local m = load(id)
 if not m or m.s ~= 'q' or m.k or m.q ~= arg(2) then return 'dropped' end
-redis.call('HSET', rec(id), 'er', arg(3))
+if m.x then
+  void(id, m)
+  return 'dropped'
+end
+put(m, 'er', arg(3))
 move(id, m, arg(4), clock())
+save(id, m)
 return 'refused'
