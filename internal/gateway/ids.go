@@ -79,6 +79,12 @@ func NewBatchID(account AccountID, at time.Time) BatchID {
 	return BatchID(newID(account, at)).line(0)
 }
 
+// BatchNamed is the account's batch whose messages' local ids begin with name,
+// which has BatchName characters.
+func BatchNamed(account AccountID, name string) BatchID {
+	return BatchID(account.Tag() + name + strings.Repeat(idAlphabet[:1], idLength-lineStart))
+}
+
 // Line is the id of a message of the batch, by its line from 1 to MaxLine.
 func (id BatchID) Line(n int) MessageID { return MessageID(id.line(n)) }
 
@@ -97,6 +103,15 @@ func (id MessageID) BatchID() BatchID {
 		return ""
 	}
 	return BatchID(id).line(0)
+}
+
+// Line is the message's line, if it belongs to a batch.
+func (id MessageID) Line() int {
+	n := 0
+	for i := lineStart; i < len(id); i++ {
+		n = n<<5 | strings.IndexByte(idAlphabet, id[i])
+	}
+	return n
 }
 
 // Local is the id without its tag, by which one account's are told apart.

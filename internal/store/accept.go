@@ -27,46 +27,29 @@ const ringPatience = 900 * time.Millisecond
 
 // Accept writes the message durably, or answers a repetition as the first time.
 // The account's owner is told to look after it within two seconds, so that a
-// message whose task or ring gets lost is still sent.
+// message whose task or ring gets lost is still sent. The message is of no
+// batch.
 //
 // Errors: ErrKeyReused, ErrUnavailable.
 func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, error) {
 	m := &p.Message
-	answer := gateway.Accepted{
-		ID: m.ID, Account: m.Account, To: m.Recipient, Type: m.Content.Type, Priority: m.Priority,
-		Status: gateway.StatusQueued, Reference: m.Reference, CreatedAt: m.CreatedAt,
-	}
-	sendAt := int64(0)
-	if !m.SendAt.IsZero() && m.SendAt.After(m.CreatedAt) {
-		answer.Status, sendAt = gateway.StatusScheduled, m.SendAt.UnixMilli()
-	}
-	fields, err := encodeMessage(m)
+	answer := answerTo(m)
+	args, err := s.encodePost([]any{s.opts.IdempotencyTTL.Milliseconds()}, &p, &answer, 0, false)
 	if err != nil {
 		return gateway.Accepted{}, err
-	}
-	idem, kept := "", []byte(nil)
-	if p.IdempotencyKey != "" {
-		idem = idempotencyHash(p.IdempotencyKey)
-		if kept, err = json.Marshal(answer); err != nil {
-			return gateway.Accepted{}, fmt.Errorf("encode answer of %s: %w", m.ID, err)
-		}
 	}
 	// Before the write, so that a crash right after it leaves nothing unseen.
 	if err := s.remind(ctx, m.Account, ringPatience); err != nil {
 		return gateway.Accepted{}, unavailable("accept", string(m.ID), err)
 	}
-	args := append([]any{
-		s.opts.IdempotencyTTL.Milliseconds(), m.ID.Local(), m.CreatedAt.UnixMilli(), laneLetter(m.Priority), string(m.Recipient),
-		m.Reference, sendAt, m.ExpiresAt.UnixMilli(), idem, p.BodyHash[:], kept, 0, "", len(fields),
-	}, fields...)
 	got, err := s.runReplicated(ctx, acceptScript, m.Account, args...)
 	if err != nil {
 		return gateway.Accepted{}, unavailable("accept", string(m.ID), err)
 	}
-	if got[0] == "reused" {
+	if got[0] == string(gateway.LineKeyReused) {
 		return gateway.Accepted{}, gateway.ErrKeyReused
 	}
-	if text, ok := strings.CutPrefix(got[0], "known"); ok {
+	if text, ok := strings.CutPrefix(got[0], string(gateway.LineKnown)); ok {
 		first, err := decodeAccepted(text)
 		first.Replayed = first.ID != m.ID // the client may have sent our own command twice
 		return first, err
@@ -74,12 +57,52 @@ func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, e
 	// And after it: the owner may have looked in between, and found nothing. What
 	// is scheduled rings no bell, so this has to be right to the moment. The
 	// message is safe whatever becomes of it.
-	if sendAt > 0 && time.Until(m.SendAt) < ringPatience {
+	if answer.Status == gateway.StatusScheduled && time.Until(m.SendAt) < ringPatience {
 		_ = s.remindAt(ctx, m.Account, m.SendAt)
 	} else {
 		_ = s.remind(ctx, m.Account, ringPatience)
 	}
 	return answer, nil
+}
+
+// answerTo is what the first post of a message is answered.
+func answerTo(m *gateway.Message) gateway.Accepted {
+	answer := gateway.Accepted{
+		ID: m.ID, Account: m.Account, To: m.Recipient, Type: m.Content.Type, Priority: m.Priority,
+		Status: gateway.StatusQueued, Reference: m.Reference, CreatedAt: m.CreatedAt,
+	}
+	if m.SendAt.After(m.CreatedAt) {
+		answer.Status = gateway.StatusScheduled
+	}
+	return answer
+}
+
+// encodePost appends what accept.lua expects of one message. line is its line in
+// its batch, or zero; remember has what the line says kept for when it comes
+// again.
+func (s *Store) encodePost(args []any, p *gateway.Post, answer *gateway.Accepted, line int, remember bool) ([]any, error) {
+	m := &p.Message
+	fields, err := encodeMessage(m)
+	if err != nil {
+		return nil, err
+	}
+	sendAt := int64(0)
+	if answer.Status == gateway.StatusScheduled {
+		sendAt = m.SendAt.UnixMilli()
+	}
+	idem, kept, words := "", []byte(nil), []byte(nil)
+	if p.IdempotencyKey != "" {
+		idem = idempotencyHash(p.IdempotencyKey)
+		if kept, err = json.Marshal(answer); err != nil {
+			return nil, fmt.Errorf("encode answer of %s: %w", m.ID, err)
+		}
+	}
+	if remember {
+		words = p.BodyHash[:8]
+	}
+	args = append(args, m.ID.Local(), m.CreatedAt.UnixMilli(), laneLetter(m.Priority), string(m.Recipient), m.Reference, sendAt,
+		m.ExpiresAt.UnixMilli(), idem, p.BodyHash[:], kept, line, words, len(fields))
+	return append(args, fields...), nil
 }
 
 // Recall finds the answer that a post with this key and body got, without

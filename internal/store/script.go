@@ -29,11 +29,17 @@ var acceptLua string
 //go:embed scripts/adopt.lua
 var adoptLua string
 
+//go:embed scripts/batch.lua
+var batchLua string
+
 //go:embed scripts/begin.lua
 var beginLua string
 
 //go:embed scripts/cancel.lua
 var cancelLua string
+
+//go:embed scripts/complete.lua
+var completeLua string
 
 //go:embed scripts/defer.lua
 var deferLua string
@@ -65,6 +71,9 @@ var loadLua string
 //go:embed scripts/inbound.lua
 var inboundLua string
 
+//go:embed scripts/stop.lua
+var stopLua string
+
 //go:embed scripts/suppress.lua
 var suppressLua string
 
@@ -89,8 +98,10 @@ var settleLua string
 var (
 	acceptScript   = newScript(acceptLua)
 	adoptScript    = newScript(adoptLua)
+	batchScript    = newScript(batchLua)
 	beginScript    = newScript(beginLua)
 	cancelScript   = newScript(cancelLua)
+	completeScript = newScript(completeLua)
 	deferScript    = newScript(deferLua)
 	expireScript   = newScript(expireLua)
 	holdScript     = newScript(holdLua)
@@ -101,6 +112,7 @@ var (
 	noticedScript  = newScript(noticedLua)
 	noticesScript  = newScript(noticesLua)
 	pollScript     = newScript(pollLua)
+	stopScript     = newScript(stopLua)
 	suppressScript = newScript(suppressLua)
 	inboundScript  = newScript(inboundLua)
 	liftScript     = newScript(liftLua)

@@ -119,11 +119,7 @@ func (s *Store) States(ctx context.Context, accounts []gateway.AccountID) (map[g
 func decodeState(counters, hold, seconds map[string]string, now time.Time) gateway.AccountState {
 	st := gateway.AccountState{Breaker: gateway.BreakerClosed, Lanes: map[gateway.Priority]gateway.LaneState{}}
 	for _, p := range gateway.Priorities() {
-		l := laneLetter(p)
-		st.Lanes[p] = gateway.LaneState{
-			Pending: int64(number(counters[l+"p"])), Active: int64(number(counters[l+"a"])),
-			Parked: int64(number(counters[l+"k"])), Scheduled: int64(number(counters[l+"s"])),
-		}
+		st.Lanes[p] = decodeLane(counters, p)
 		if hold[pauseField(p)] != "" {
 			st.PausedLanes = append(st.PausedLanes, p)
 		}
@@ -142,6 +138,15 @@ func decodeState(counters, hold, seconds map[string]string, now time.Time) gatew
 		}
 	}
 	return st
+}
+
+// decodeLane reads one lane's counters.
+func decodeLane(counters map[string]string, p gateway.Priority) gateway.LaneState {
+	l := laneLetter(p)
+	return gateway.LaneState{
+		Pending: int64(number(counters[l+"p"])), Active: int64(number(counters[l+"a"])),
+		Parked: int64(number(counters[l+"k"])), Scheduled: int64(number(counters[l+"s"])),
+	}
 }
 
 // dueLimit bounds how many due accounts one read lists; the rest come next.

@@ -192,11 +192,12 @@ func each(t *testing.T, f func(t *testing.T, b *bench)) {
 func TestAcceptedMessageReadsBackAsItWas(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		m := text("+46732001122", "hej")
-		m.Reference, m.ReplyTo, m.Batch = "order-1", "wamid.IN", gateway.NewBatchID(shop, time.Now())
+		m.Reference, m.ReplyTo = "order-1", "wamid.IN"
+		m.Batch = b.open("")
 		m.ID = m.Batch.Line(1)
 		m.CallbackURL, m.Metadata = "https://internal.example/hook", map[string]string{"campaign": "nov"}
 		m.OnUnknown, m.Priority = gateway.ResendUnknown, gateway.Bulk
-		b.accept(m)
+		b.add(m.Batch, false, gateway.Post{Message: m})
 		want := &gateway.Record{
 			Message: m, Status: gateway.StatusQueued, UpdatedAt: m.CreatedAt,
 			History: []gateway.StatusChange{{Status: gateway.StatusQueued, At: m.CreatedAt}},

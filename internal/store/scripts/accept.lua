@@ -17,10 +17,14 @@ local function said(id, line, words)
   return was == words and 'again' or 'changed'
 end
 
-local cancelled = nil
-local function is_cancelled(id)
-  if cancelled == nil then cancelled = redis.call('HEXISTS', batch(id), 'x') == 1 end
-  return cancelled
+-- Whether the batch takes no more lines: it was cancelled, or isn't kept.
+local over = nil
+local function is_over(id)
+  if over == nil then
+    local b = redis.call('HMGET', batch(id), 'ct', 'x')
+    over = not b[1] or b[2]
+  end
+  return over
 end
 
 local function accept(i)
@@ -36,7 +40,7 @@ local function accept(i)
   if line > 0 then
     local was = words ~= '' and said(id, line, words)
     if was then return was end
-    if is_cancelled(id) then return 'cancelled' end
+    if is_over(id) then return 'cancelled' end
   end
   if redis.call('EXISTS', rec(id)) == 1 then return 'created' end -- the client sent the command twice
 
@@ -64,9 +68,14 @@ local function accept(i)
   return 'created'
 end
 
-local i = 2
+local i, last = 2, 0
 while i <= #ARGV - 4 do
   result[#result + 1] = accept(i)
+  last = math.max(last, tonumber(arg(i + 10)))
   i = i + 13 + tonumber(arg(i + 12))
+end
+if last > 0 then
+  local key = batch(arg(2))
+  if last > tonumber(redis.call('HGET', key, 'l') or '0') then redis.call('HSET', key, 'l', last) end
 end
 return result

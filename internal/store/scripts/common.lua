@@ -35,6 +35,11 @@
 -- pd possibly a duplicate, pu purged, cn notices made, nt and ns tries of the
 -- next one and since when. Times in h, as and al count from ct.
 --
+-- Fields of a batch: ac account, ct when it was created, n messages, l its last
+-- line, gone those of its messages that aren't kept any more, done '1' complete,
+-- x when it was cancelled, and a counter for each place of a message: lane and
+-- s scheduled, p pending, k parked, a active; else the status.
+--
 -- Statuses are one letter in records: h scheduled, q queued, s sending,
 -- a accepted, t sent, d delivered, r read, f failed, j rejected, e expired,
 -- c cancelled, u unknown. Lanes are t and b.
@@ -393,9 +398,10 @@ local function apply_parked(id, m)
   redis.call('DEL', waiting)
 end
 
--- Ends what waits in a cancelled batch; at is when that was cancelled.
+-- Ends what waits in a cancelled batch, as of when that was. What may have
+-- arrived already, and waited to be sent again, stays unknown.
 local function void(id, m)
-  move(id, m, 'c', tonumber(m.x))
+  move(id, m, m.pd and 'u' or 'c', tonumber(m.x))
   save(id, m)
 end
 

@@ -31,6 +31,12 @@ for _, id in ipairs(overdue('fly', at)) do
   end
 end
 
+local function forget_batch(name)
+  redis.call('DEL', P .. 'b:' .. name)
+  redis.call('ZREM', P .. 'bl', name)
+  redis.call('ZREM', P .. 'bx', name)
+end
+
 -- What was kept long enough leaves nothing.
 local function forget(id, m)
   local gone = {'a' .. id, 't' .. hash(m.to) .. id}
@@ -40,10 +46,22 @@ local function forget(id, m)
   redis.call('ZREM', P .. 'ix', unpack(gone))
   redis.call('ZREM', P .. 'poll', id)
   redis.call('DEL', rec(id))
-  if m.b then add(batch(id), 'gone', 1) end
+  if not m.b then return end
+  local left = redis.call('HMGET', batch(id), 'n', 'done')
+  if not left[1] then return end
+  if redis.call('HINCRBY', batch(id), 'gone', 1) >= tonumber(left[1]) and left[2] then forget_batch(string.sub(id, 1, 17)) end
+end
+
+-- A batch that never came to its end, or never had a message.
+local function look_at_batch(name)
+  local b = redis.call('HMGET', P .. 'b:' .. name, 'ct', 'n', 'gone')
+  if not b[1] then return end
+  if tonumber(b[3] or '0') >= tonumber(b[2] or '0') and tonumber(b[1]) + HORIZON <= at then return forget_batch(name) end
+  set_alarm(name, at + HORIZON)
 end
 
 local function look(id)
+  if #id == 17 then return look_at_batch(id) end
   local m = load(id)
   if not m then return end
   drop(m, 'tb')
@@ -82,6 +100,32 @@ for _, slot in ipairs(redis.call('ZRANGEBYSCORE', P .. 'timer', '-inf', int(at),
     more = '1'
     break
   end
+end
+
+-- The name of a line, as in Go: seven letters of five bits.
+local LETTERS = '0123456789abcdefghjkmnpqrstvwxyz'
+local function line_name(n)
+  local name = ''
+  for _ = 1, 7 do
+    local digit = n % 32
+    name = string.sub(LETTERS, digit + 1, digit + 1) .. name
+    n = (n - digit) / 32
+  end
+  return name
+end
+
+local stopped = redis.call('ZRANGE', P .. 'bx', 0, 0, 'WITHSCORES')
+if stopped[1] then
+  local name, from = stopped[1], tonumber(stopped[2])
+  local last = tonumber(redis.call('HGET', P .. 'b:' .. name, 'l') or '0')
+  local till = math.min(from + most - 1, last)
+  for line = from, till do
+    local id = name .. line_name(line)
+    local m = load(id)
+    if m and m.x and (m.s == 'q' or m.s == 'h') then void(id, m) end
+  end
+  if till >= last then redis.call('ZREM', P .. 'bx', name) else redis.call('ZADD', P .. 'bx', till + 1, name) end
+  more = '1'
 end
 
 for _, lane in ipairs({'t', 'b'}) do
