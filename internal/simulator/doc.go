@@ -22,7 +22,7 @@
 //	POST /v1/users/login, /v1/users/logout
 //	POST /v1/contacts
 //	POST /v1/media                                 GET and DELETE /v1/media/{id}
-//	GET  /v1/health, /v1/stats, /v1/stats/app, /v1/stats/db
+//	GET  /v1/health, /v1/stats, /v1/stats/app, /v1/stats/db, /metrics
 //	POST /oauth2/token                             of the two below
 //	POST /v1/projects/{project_id}/messages:send   Sinch Conversation API: send
 //	GET  /v1/projects/{project_id}/messages        what was sent, if the account has a Retention

@@ -146,6 +146,7 @@ func (p *onPrem) routes(mux *http.ServeMux) {
 	other("GET /v1/health", true, p.health)
 	other("GET /v1/stats", true, p.stats)
 	other("GET /v1/stats/{part}", true, p.stats)
+	other("GET /metrics", true, p.metrics)
 }
 
 // The ways requests tell their account.

@@ -1,9 +1,13 @@
 package simulator
 
 import (
+	"bytes"
+	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -129,11 +133,12 @@ type onPremValue struct {
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
+func onPremGauge(help string, n int64) onPremMetric {
+	return onPremMetric{Type: "gauge", Help: help, Data: []onPremValue{{Value: n}}}
+}
+
 // stats answers with the client's counters: of the app, or of its database.
 func (p *onPrem) stats(w http.ResponseWriter, r *http.Request, a *account) {
-	gauge := func(help string, n int64) onPremMetric {
-		return onPremMetric{Type: "gauge", Help: help, Data: []onPremValue{{Value: n}}}
-	}
 	accepted := a.stats().Accepted
 	carried := p.s.courier.stats()
 	var metrics map[string]onPremMetric
@@ -141,7 +146,7 @@ func (p *onPrem) stats(w http.ResponseWriter, r *http.Request, a *account) {
 	switch part {
 	case "app":
 		metrics = map[string]onPremMetric{
-			"callback_queue_size": gauge("Number of callbacks waiting", int64(carried.Pending)),
+			"callback_queue_size": onPremGauge("Number of callbacks waiting", int64(carried.Pending)),
 			"callback_requests": {Type: "counter", Help: "Number of callbacks made", Data: []onPremValue{
 				{Value: carried.Taken, Labels: map[string]string{"type": "status_change", "result": "success"}},
 				{Value: carried.Retried + carried.Dropped, Labels: map[string]string{"type": "status_change", "result": "failure"}},
@@ -149,15 +154,58 @@ func (p *onPrem) stats(w http.ResponseWriter, r *http.Request, a *account) {
 		}
 	case "db":
 		metrics = map[string]onPremMetric{
-			"db_messages":          gauge("Number of messages", accepted),
-			"db_contacts":          gauge("Number of contacts", 0),
-			"db_message_receipts":  gauge("Number of receipts", 0),
-			"db_pending_callbacks": gauge("Number of callbacks waiting", int64(carried.Pending)),
-			"db_pending_messages":  gauge("Number of messages waiting", 0),
+			"db_messages":          onPremGauge("Number of messages", accepted),
+			"db_contacts":          onPremGauge("Number of contacts", 0),
+			"db_message_receipts":  onPremGauge("Number of receipts", 0),
+			"db_pending_callbacks": onPremGauge("Number of callbacks waiting", int64(carried.Pending)),
+			"db_pending_messages":  onPremGauge("Number of messages waiting", 0),
 		}
 	default:
 		p.refuse(refusal{reason: reasonInvalid, code: onPremNotFound}).write(w)
 		return
 	}
-	onPremAnswer(http.StatusOK, "stats", map[string]any{part: metrics}).write(w)
+	onPremNumbers(r, "stats", map[string]any{part: metrics}, metrics).write(w)
+}
+
+// metrics answers with the counters of the web application, which is one node.
+func (p *onPrem) metrics(w http.ResponseWriter, r *http.Request, a *account) {
+	const node = "simulator"
+	metric := func(kind, help string, value int64) onPremMetric {
+		return onPremMetric{Type: kind, Help: help, Data: []onPremValue{{Value: value, Labels: map[string]string{"node": node}}}}
+	}
+	metrics := map[string]onPremMetric{
+		"web_uptime":           metric("gauge", "Seconds since the web server started", int64(p.s.opts.Now().Sub(a.started)/time.Second)),
+		"web_handled_requests": metric("counter", "Number of requests to send", a.stats().Requests),
+		"web_requests": {Type: "gauge", Help: "Number of requests under way", Data: []onPremValue{
+			{Value: 1, Labels: map[string]string{"node": node, "state": "handle-request"}}, // this one
+		}},
+	}
+	onPremNumbers(r, "metrics", metrics, metrics).write(w)
+}
+
+// onPremNumbers is a node of numbers as JSON, or if that is asked for in
+// Prometheus' text format.
+func onPremNumbers(r *http.Request, node string, payload any, metrics map[string]onPremMetric) reply {
+	if r.URL.Query().Get("format") != "prometheus" {
+		return onPremAnswer(http.StatusOK, node, payload)
+	}
+	var text bytes.Buffer
+	for _, name := range slices.Sorted(maps.Keys(metrics)) {
+		m := metrics[name]
+		fmt.Fprintf(&text, "# HELP %s %s\n# TYPE %s %s\n", name, m.Help, name, m.Type)
+		for _, v := range m.Data {
+			var labels []string
+			for _, label := range slices.Sorted(maps.Keys(v.Labels)) {
+				labels = append(labels, fmt.Sprintf("%s=%q", label, v.Labels[label]))
+			}
+			text.WriteString(name)
+			if len(labels) > 0 {
+				fmt.Fprintf(&text, "{%s}", strings.Join(labels, ","))
+			}
+			fmt.Fprintf(&text, " %d\n", v.Value)
+		}
+	}
+	return reply{
+		status: http.StatusOK, header: http.Header{"Content-Type": {"text/plain; version=0.0.4; charset=utf-8"}}, body: text.Bytes(),
+	}
 }

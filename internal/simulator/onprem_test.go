@@ -245,6 +245,8 @@ func TestOnPremRefusesCredentials(t *testing.T) {
 		{"an unknown key", http.MethodPost, "/v1/messages", "D360 other"},
 		{"the monitoring key elsewhere", http.MethodPost, "/v1/messages", "Apikey monitor-key-123"},
 		{"the monitoring key as a token", http.MethodGet, "/v1/health", "Bearer monitor-key-123"},
+		{"metrics without credentials", http.MethodGet, "/metrics", ""},
+		{"metrics with another monitoring key", http.MethodGet, "/metrics", "Apikey monitor-key-124"},
 		{"a wrong password", http.MethodPost, "/v1/users/login", "Basic Z2F0ZXdheTp3cm9uZw=="},
 		{"an unknown user", http.MethodPost, "/v1/users/login", "Basic YWRtaW46c2VjcmV0"},
 		{"a login with a token", http.MethodPost, "/v1/users/login", "Bearer OPTOKEN"},
@@ -360,8 +362,10 @@ func TestOnPremKeepsFiles(t *testing.T) {
 	}
 }
 
-func TestOnPremTellsHealthAndStats(t *testing.T) {
-	s := startOnPrem(t, Options{}, &gateway{})
+func TestOnPremTellsHealthAndNumbers(t *testing.T) {
+	now := time.Now()
+	s := startOnPrem(t, Options{Now: func() time.Time { return now }}, &gateway{})
+	now = now.Add(90 * time.Second)
 	sameJSON(t, "health", onPremCall(t, s, http.MethodGet, "/v1/health", "Apikey monitor-key-123", "").body, `{"health":{"gateway_status":"connected"},`+onPremMetaJSON+`}`)
 	diff(t, "health with a token", get(t, s, "/v1/health", "OPTOKEN").status, http.StatusOK)
 	sendOnPrem(t, s, onPremTextTo("250788123123"))
@@ -374,6 +378,25 @@ func TestOnPremTellsHealthAndStats(t *testing.T) {
 		if got.status != http.StatusOK || !strings.Contains(got.body, want) {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
+	}
+	sameJSON(t, "metrics", onPremCall(t, s, http.MethodGet, "/metrics", "Apikey monitor-key-123", "").body, `{"metrics":{
+		"web_uptime":{"type":"gauge","help":"Seconds since the web server started","data":[{"labels":{"node":"simulator"},"value":90}]},
+		"web_handled_requests":{"type":"counter","help":"Number of requests to send","data":[{"labels":{"node":"simulator"},"value":1}]},
+		"web_requests":{"type":"gauge","help":"Number of requests under way","data":[{"labels":{"node":"simulator","state":"handle-request"},"value":1}]}
+	},`+onPremMetaJSON+`}`)
+	diff(t, "metrics as text", get(t, s, "/metrics?format=prometheus", "OPTOKEN").body, `# HELP web_handled_requests Number of requests to send
+# TYPE web_handled_requests counter
+web_handled_requests{node="simulator"} 1
+# HELP web_requests Number of requests under way
+# TYPE web_requests gauge
+web_requests{node="simulator",state="handle-request"} 1
+# HELP web_uptime Seconds since the web server started
+# TYPE web_uptime gauge
+web_uptime{node="simulator"} 90
+`)
+	text := get(t, s, "/v1/stats/db?format=prometheus", "OPTOKEN").body
+	if want := "# HELP db_messages Number of messages\n# TYPE db_messages gauge\ndb_messages 1\n"; !strings.Contains(text, want) {
+		t.Errorf("stats as text: %s", text)
 	}
 	diff(t, "other stats", get(t, s, "/v1/stats/web", "OPTOKEN").status, http.StatusNotFound)
 	diff(t, "mark read", onPremCall(t, s, http.MethodPut, "/v1/messages/ABGG1", "Bearer OPTOKEN", `{"status":"read"}`).status, http.StatusOK)

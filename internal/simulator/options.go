@@ -39,7 +39,7 @@ type Account struct {
 	Password      string
 	FirstLogin    bool   // Password is the stack's first one: a login must bring new_password
 	APIKey        string // header D360-API-KEY of compatible hosts, in place of a token
-	MonitorKey    string // "Authorization: Apikey …", good for health and stats only
+	MonitorKey    string // "Authorization: Apikey …", good for health, stats and metrics only
 	Namespace     string // of templates; empty: any
 	CallbackToken string // added to CallbackURL as callback_token, for nothing is signed; empty: not
 	SentCallbacks bool   // "sent" is reported too, which is off by default
