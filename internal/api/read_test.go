@@ -258,6 +258,7 @@ func TestAccountIsShownInFull(t *testing.T) {
 				{Name: "h1:master", Status: "connected", Role: "primary_master"},
 				{Name: "h2:core", Error: &gateway.Error{Class: gateway.ClassThrottled, Code: "1011", Title: "Service not ready"}},
 			},
+			Unread: map[string]*gateway.Error{"metrics": {Class: gateway.ClassSuspended, Code: "1005", Title: "Access denied"}},
 		},
 	}
 	a := s.do(http.MethodGet, "/v1/accounts/shop-eu", keyRead, "").wants(http.StatusOK)
@@ -269,7 +270,8 @@ func TestAccountIsShownInFull(t *testing.T) {
 		`"health":{"at":"2026-11-21T12:00:00.123Z","connected":true,"detail":{"error":null,"nodes":[` +
 		`{"name":"h1:master","status":"connected","role":"primary_master","error":null},` +
 		`{"name":"h2:core","status":null,"role":null,"error":{"class":"throttled","code":"1011","title":"Service not ready","detail":null}}],` +
-		`"stats":{"callback_queue_size":450}}}}` + "\n"
+		`"stats":{"callback_queue_size":450},` +
+		`"unread":{"metrics":{"class":"suspended","code":"1005","title":"Access denied","detail":null}}}}}` + "\n"
 	if diff := cmp.Diff(want, a.Body.String()); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
@@ -282,7 +284,7 @@ func TestAProviderThatCannotBeAskedIsShownWithTheReason(t *testing.T) {
 	}}
 	a := s.do(http.MethodGet, "/v1/accounts/shop-eu", keyRead, "").wants(http.StatusOK)
 	want := `"health":{"at":"2026-11-21T12:00:00.123Z","connected":false,"detail":{"error":` +
-		`{"class":"transient","code":"connect","title":"the host couldn't be reached","detail":null},"nodes":[],"stats":{}}}}` + "\n"
+		`{"class":"transient","code":"connect","title":"the host couldn't be reached","detail":null},"nodes":[],"stats":{},"unread":{}}}}` + "\n"
 	if got := a.Body.String(); !strings.HasSuffix(got, want) {
 		t.Errorf("body %s, want it to end in %s", got, want)
 	}

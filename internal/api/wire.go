@@ -166,9 +166,10 @@ type healthBody struct {
 }
 
 type healthDetailBody struct {
-	Error *errorBody         `json:"error"` // null: the provider answered
-	Nodes []nodeBody         `json:"nodes"`
-	Stats map[string]float64 `json:"stats"`
+	Error  *errorBody            `json:"error"` // null: the provider answered
+	Nodes  []nodeBody            `json:"nodes"`
+	Stats  map[string]float64    `json:"stats"`
+	Unread map[string]*errorBody `json:"unread"` // by page
 }
 
 type nodeBody struct {
@@ -224,7 +225,7 @@ func newHealthBody(h *gateway.Health) *healthBody {
 		return nil
 	}
 	b := &healthBody{At: instant(h.At), Connected: h.Connected}
-	b.Detail = healthDetailBody{Error: newErrorBody(h.Error), Nodes: make([]nodeBody, 0, len(h.Nodes)), Stats: h.Stats}
+	b.Detail = healthDetailBody{Error: newErrorBody(h.Error), Nodes: make([]nodeBody, 0, len(h.Nodes)), Stats: h.Stats, Unread: map[string]*errorBody{}}
 	if b.Detail.Stats == nil {
 		b.Detail.Stats = map[string]float64{}
 	}
@@ -232,6 +233,9 @@ func newHealthBody(h *gateway.Health) *healthBody {
 		b.Detail.Nodes = append(b.Detail.Nodes, nodeBody{
 			Name: orNull(n.Name), Status: orNull(n.Status), Role: orNull(n.Role), Error: newErrorBody(n.Error),
 		})
+	}
+	for page, e := range h.Unread {
+		b.Detail.Unread[page] = newErrorBody(e)
 	}
 	return b
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -230,9 +231,10 @@ func TestHealthOfAnOnPremisesHostIsShown(t *testing.T) {
 		At        time.Time
 		Connected bool
 		Detail    struct {
-			Error *struct{ Class, Code string }
-			Nodes []struct{ Status string }
-			Stats map[string]float64
+			Error  *struct{ Class, Code string }
+			Nodes  []struct{ Status string }
+			Stats  map[string]float64
+			Unread map[string]any
 		}
 	}
 	of := func(account string) (h *health) {
@@ -246,10 +248,19 @@ func TestHealthOfAnOnPremisesHostIsShown(t *testing.T) {
 	if !h.Connected || time.Since(h.At) > time.Minute || h.Detail.Error != nil || len(h.Detail.Nodes) != 1 || h.Detail.Nodes[0].Status != "connected" {
 		t.Errorf("the host is %+v", h)
 	}
-	for _, stat := range []string{"callback_queue_size", "db_pending_callbacks", "db_pending_messages"} {
-		if _, there := h.Detail.Stats[stat]; !there {
-			t.Errorf("%s isn't told", stat)
+	for page, stats := range map[string][]string{
+		"stats/app": {"callback_queue_size", "callback_requests", "callback_requests_failed"},
+		"stats/db":  {"db_contacts", "db_message_receipts", "db_messages", "db_pending_callbacks", "db_pending_messages"},
+		"metrics":   {"web_handled_requests", "web_requests", "web_uptime"},
+	} {
+		for _, stat := range stats {
+			if _, there := h.Detail.Stats[stat]; !there {
+				t.Errorf("%s of %s isn't told", stat, page)
+			}
 		}
+	}
+	if h.Detail.Unread == nil || len(h.Detail.Unread) != 0 {
+		t.Errorf("unread are %v", h.Detail.Unread)
 	}
 	if h := of("gone"); h.Connected || h.Detail.Error == nil || h.Detail.Error.Class != "transient" || h.Detail.Error.Code != "connect" {
 		t.Errorf("the host that isn't there is %+v", h)
@@ -258,6 +269,28 @@ func TestHealthOfAnOnPremisesHostIsShown(t *testing.T) {
 		t.Errorf("a provider that can't tell is %+v", h)
 	}
 
+	for _, line := range []string{
+		`sluice_provider_connected{account="onprem"} 1`, `sluice_provider_connected{account="gone"} 0`,
+	} {
+		if text := i.metrics(t); !strings.Contains(text, line+"\n") {
+			t.Errorf("metrics don't say %s", line)
+		}
+	}
+	await(t, "metrics show the numbers that the account shows", func() bool {
+		shown, text := of("onprem").Detail.Stats, i.metrics(t)
+		for stat, n := range shown {
+			line := fmt.Sprintf("sluice_provider_stat{account=%q,stat=%q} %v\n", "onprem", stat, n)
+			if !strings.Contains(text, line) {
+				return false
+			}
+		}
+		return strings.Count(text, `sluice_provider_stat{account="onprem"`) == len(shown)
+	})
+}
+
+// metrics is what the worker's admin address tells.
+func (i *installation) metrics(t *testing.T) string {
+	t.Helper()
 	resp, err := http.Get("http://" + i.worker.Addr() + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -267,12 +300,5 @@ func TestHealthOfAnOnPremisesHostIsShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{
-		`sluice_provider_connected{account="onprem"} 1`, `sluice_provider_connected{account="gone"} 0`,
-		`sluice_provider_stat{account="onprem",stat="callback_queue_size"} 0`,
-	} {
-		if !strings.Contains(string(text), line+"\n") {
-			t.Errorf("metrics don't say %s", line)
-		}
-	}
+	return string(text)
 }

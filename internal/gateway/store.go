@@ -90,6 +90,7 @@ type Health struct {
 	Error     *Error    // why it couldn't be asked; nil: it answered
 	Nodes     []Node    // by name
 	Stats     map[string]float64
+	Unread    map[string]*Error // pages of numbers that couldn't be read, and why
 }
 
 // Node is one part of a provider's host. A host of one part has no names.

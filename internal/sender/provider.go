@@ -51,7 +51,8 @@ type Recoverer interface {
 type Reporter interface {
 	// Report asks, for no longer than ctx; At is the caller's to set. A provider
 	// that couldn't be asked isn't connected, and Error says why. The names of
-	// Stats are a small closed set, fit for labels; no secret is anywhere.
+	// Stats are a small closed set, fit for labels, and so are those of Unread;
+	// numbers are finite, and no secret is anywhere.
 	Report(ctx context.Context) gateway.Health
 }
 

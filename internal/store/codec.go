@@ -72,11 +72,12 @@ func decodeError(s string) (*gateway.Error, error) {
 
 // healthJSON is a Health as it is kept.
 type healthJSON struct {
-	At        int64              `json:"at"`
-	Connected bool               `json:"connected"`
-	Error     *errorJSON         `json:"error,omitempty"`
-	Nodes     []nodeJSON         `json:"nodes,omitempty"`
-	Stats     map[string]float64 `json:"stats,omitempty"`
+	At        int64                 `json:"at"`
+	Connected bool                  `json:"connected"`
+	Error     *errorJSON            `json:"error,omitempty"`
+	Nodes     []nodeJSON            `json:"nodes,omitempty"`
+	Stats     map[string]float64    `json:"stats,omitempty"`
+	Unread    map[string]*errorJSON `json:"unread,omitempty"`
 }
 
 type nodeJSON struct {
@@ -91,6 +92,12 @@ func encodeHealth(h gateway.Health) string {
 	for _, n := range h.Nodes {
 		out.Nodes = append(out.Nodes, nodeJSON{Name: n.Name, Status: n.Status, Role: n.Role, Error: (*errorJSON)(n.Error)})
 	}
+	for page, e := range h.Unread {
+		if out.Unread == nil {
+			out.Unread = map[string]*errorJSON{}
+		}
+		out.Unread[page] = (*errorJSON)(e)
+	}
 	b, _ := json.Marshal(out) // strings and finite numbers only
 	return string(b)
 }
@@ -104,6 +111,12 @@ func decodeHealth(s string) *gateway.Health {
 	out := &gateway.Health{At: millis(h.At), Connected: h.Connected, Error: (*gateway.Error)(h.Error), Stats: h.Stats}
 	for _, n := range h.Nodes {
 		out.Nodes = append(out.Nodes, gateway.Node{Name: n.Name, Status: n.Status, Role: n.Role, Error: (*gateway.Error)(n.Error)})
+	}
+	for page, e := range h.Unread {
+		if out.Unread == nil {
+			out.Unread = map[string]*gateway.Error{}
+		}
+		out.Unread[page] = (*gateway.Error)(e)
 	}
 	return out
 }

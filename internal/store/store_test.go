@@ -889,6 +889,7 @@ func TestHealthReadsBackAsItWasUntilItIsOld(t *testing.T) {
 			{At: at, Connected: true, Stats: map[string]float64{"waiting": 0, "sent": 1.5}, Nodes: []gateway.Node{
 				{Name: "h1", Status: "connected", Role: "primary_master"}, {Name: "h2", Error: why},
 			}},
+			{At: at, Connected: true, Unread: map[string]*gateway.Error{"metrics": why}},
 			{At: at.Add(time.Minute), Error: why},
 		} {
 			b.must(b.SetHealth(t.Context(), shop, want))

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
@@ -97,40 +99,50 @@ type Sample struct {
 	Value  float64
 }
 
-// Stats reads the host's numbers, ordered by node and name. Its errors are
-// *gateway.Error.
+// Stats reads the numbers of the host's core application, or of its database,
+// ordered by node and name. Its errors are *gateway.Error.
 func (p *Provider) Stats(ctx context.Context, set Stats) ([]Sample, error) {
-	a, err := p.monitor(ctx, "/v1/stats/"+string(set))
+	return p.samples(ctx, "/v1/stats/"+string(set), "stats")
+}
+
+// Metrics reads the numbers of the host's web application, ordered by name. Its
+// errors are *gateway.Error.
+func (p *Provider) Metrics(ctx context.Context) ([]Sample, error) {
+	return p.samples(ctx, "/metrics", "metrics")
+}
+
+// samples reads a page of numbers, that an answer holds as the named member.
+func (p *Provider) samples(ctx context.Context, path, member string) ([]Sample, error) {
+	a, err := p.monitor(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	var body struct {
-		Stats map[string]json.RawMessage `json:"stats"`
+	var body, numbers map[string]json.RawMessage
+	if whatsapp.Decode(a.Body, &body) != nil || whatsapp.Decode(body[member], &numbers) != nil || numbers == nil {
+		return nil, odd("reading " + path)
 	}
-	if whatsapp.Decode(a.Body, &body) != nil || body.Stats == nil {
-		return nil, odd("reading statistics")
-	}
-	return samples("", body.Stats, 3), nil
+	return collect("", numbers, 3), nil
 }
 
-// samples goes through sets, and nodes of sets, down to what holds data.
-func samples(node string, in map[string]json.RawMessage, depth int) []Sample {
+// collect goes through sets, and nodes of sets, down to what holds data.
+func collect(node string, in map[string]json.RawMessage, depth int) []Sample {
 	var out []Sample
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		var metric struct {
 			Data []struct {
 				Labels map[string]whatsapp.Loose `json:"labels"`
-				Value  *float64                  `json:"value"`
+				Value  whatsapp.Loose            `json:"value"`
 			} `json:"data"`
 		}
 		var inner map[string]json.RawMessage
 		switch {
 		case whatsapp.Decode(in[name], &metric) == nil && metric.Data != nil:
 			for _, d := range metric.Data {
-				if d.Value == nil {
+				value, err := strconv.ParseFloat(string(d.Value), 64)
+				if err != nil || !finite(value) {
 					continue
 				}
-				s := Sample{Node: node, Name: name, Value: *d.Value}
+				s := Sample{Node: node, Name: name, Value: value}
 				for label, value := range d.Labels {
 					if s.Labels == nil {
 						s.Labels = map[string]string{}
@@ -144,18 +156,14 @@ func samples(node string, in map[string]json.RawMessage, depth int) []Sample {
 			if set := Stats(name); set == StatsApp || set == StatsDB {
 				at = node
 			}
-			out = append(out, samples(at, inner, depth-1)...)
+			out = append(out, collect(at, inner, depth-1)...)
 		}
 	}
 	return out
 }
 
-// Metrics reads the web application's metrics in Prometheus' text form. Its
-// errors are *gateway.Error.
-func (p *Provider) Metrics(ctx context.Context) ([]byte, error) {
-	a, err := p.monitor(ctx, "/metrics?format=prometheus")
-	return a.Body, err
-}
+// finite reports whether JSON can hold the number.
+func finite(n float64) bool { return !math.IsNaN(n) && !math.IsInf(n, 0) }
 
 // monitor reads a page that the monitoring key opens, and only those.
 func (p *Provider) monitor(ctx context.Context, path string) (sender.Answer, error) {

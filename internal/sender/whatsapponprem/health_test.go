@@ -2,6 +2,8 @@ package whatsapponprem_test
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -91,6 +93,7 @@ func TestAFailedReadSaysWhatItMeans(t *testing.T) {
 		"too often":        {reply{status: 429, body: `{"errors":[{"title":"Too many requests"}]}`}, gateway.ClassThrottled},
 		"HTML":             {reply{status: 200, body: `<html>`}, gateway.ClassTransient},
 		"null":             {reply{status: 200, body: `null`}, gateway.ClassTransient},
+		"something else":   {reply{status: 200, body: `{"contacts":[],"health":7,"stats":[],"metrics":null}`}, gateway.ClassTransient},
 		"errors with 200":  {reply{status: 200, body: `{"errors":[{"code":1023,"title":"Database error"}]}`}, gateway.ClassTransient},
 		"no answer at all": {reply{err: errors.New("connection refused")}, gateway.ClassTransient},
 	} {
@@ -98,10 +101,12 @@ func TestAFailedReadSaysWhatItMeans(t *testing.T) {
 			h := newHost()
 			h.answerFirst("/v1/health", c.answer)
 			h.answerFirst("/v1/stats/db", c.answer)
+			h.answerFirst("/metrics", c.answer)
 			p := monitored(h)
 			_, health := p.Health(t.Context())
 			_, stats := p.Stats(t.Context(), whatsapponprem.StatsDB)
-			for _, err := range []error{health, stats} {
+			_, metrics := p.Metrics(t.Context())
+			for _, err := range []error{health, stats, metrics} {
 				if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Class != c.want {
 					t.Errorf("%v, want class %s", err, c.want)
 				}
@@ -134,13 +139,48 @@ func TestStats(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	h := newHost()
-	h.answerFirst("/metrics", reply{status: 200, body: "# TYPE web_requests counter\nweb_requests 7"})
+	h.answerFirst("/metrics", reply{status: 200, body: `{"metrics":{"web_uptime":{"type":"gauge","help":"...","data":[{"labels":{"node":"06475793be9d"},"value":348842}]},` +
+		`"web_requests":{"type":"gauge","data":[{"labels":{"node":"06475793be9d","state":"read"},"value":1},{"labels":{"node":"06475793be9d","state":"handle-request"},"value":2}]}}}`})
 	got, err := monitored(h).Metrics(t.Context())
-	if err != nil || string(got) != "# TYPE web_requests counter\nweb_requests 7" {
-		t.Errorf("%q, %v", got, err)
+	if err != nil {
+		t.Fatal(err)
 	}
-	want := []call{{Method: "GET", Path: "/metrics?format=prometheus", Authorization: "Apikey monitor-key-123"}}
+	node := func(more map[string]string) map[string]string {
+		out := map[string]string{"node": "06475793be9d"}
+		maps.Copy(out, more)
+		return out
+	}
+	wantSamples := []whatsapponprem.Sample{
+		{Name: "web_requests", Labels: node(map[string]string{"state": "read"}), Value: 1},
+		{Name: "web_requests", Labels: node(map[string]string{"state": "handle-request"}), Value: 2},
+		{Name: "web_uptime", Labels: node(nil), Value: 348842},
+	}
+	if diff := cmp.Diff(wantSamples, got); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+	want := []call{{Method: "GET", Path: "/metrics", Authorization: "Apikey monitor-key-123"}}
 	if diff := cmp.Diff(want, h.made("")); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+func TestOnlyNumbersAreRead(t *testing.T) {
+	for value, want := range map[string][]float64{
+		`450`: {450}, `4.5e2`: {450}, `"450"`: {450}, `-1`: {-1},
+		`"many"`: nil, `""`: nil, `null`: nil, `{}`: nil, `[7]`: nil, `true`: nil, `1e999`: nil, `"NaN"`: nil, `"-Inf"`: nil,
+	} {
+		h := newHost()
+		h.answerFirst("/metrics", reply{status: 200, body: `{"metrics":{"web_uptime":{"data":[{"value":` + value + `}]}}}`})
+		samples, err := monitored(h).Metrics(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []float64
+		for _, s := range samples {
+			got = append(got, s.Value)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s is read as %v, want %v", value, got, want)
+		}
 	}
 }

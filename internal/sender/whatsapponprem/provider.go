@@ -61,8 +61,9 @@ const (
 )
 
 // Provider implements sender.Provider, sender.Preparer, sender.Recoverer,
-// sender.Reporter and sender.Uploader, and reads the callbacks. It is safe for concurrent use. What it remembers is
-// a convenience: nothing is lost with it but a round trip.
+// sender.Reporter and sender.Uploader, and reads the callbacks. It is safe for
+// concurrent use. What it remembers is a convenience: nothing is lost with it
+// but a round trip.
 type Provider struct {
 	settings Settings
 	client   *http.Client
@@ -72,7 +73,7 @@ type Provider struct {
 	attempts *recent[attemptKey, attemptState]
 	aliases  *recent[gateway.Recipient, string] // the host's number for a recipient
 	redactor atomic.Pointer[strings.Replacer]
-	backlog  backlog
+	figures  figures
 }
 
 var (
@@ -114,6 +115,7 @@ func New(s Settings) *Provider {
 		settings: s, client: &client,
 		attempts: newRecent[attemptKey, attemptState](maxAttempts),
 		aliases:  newRecent[gateway.Recipient, string](maxAliases),
+		figures:  figures{pages: map[string]told{}},
 	}
 	if s.Username != "" {
 		p.session = newSession(s.Now, p.logIn)
