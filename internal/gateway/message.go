@@ -140,10 +140,20 @@ type Poll struct {
 // Inbound is what sending needs to know of what a recipient wrote or chose.
 type Inbound struct {
 	From    Recipient
-	At      time.Time
+	At      time.Time // zero: it wasn't told
 	Text    string  // to be looked at for opt-out words, never stored
 	Consent Consent // what it says about being written to; empty: nothing
 	Aside   bool    // it opens no service window
+}
+
+// Instant is a time that a provider has told, in UTC, or the zero time if it is
+// none of this era: from the year 10000 on JSON can't say it.
+func Instant(told time.Time) time.Time {
+	const end = 253402300800 // the year 10000
+	if s := told.Unix(); s <= 0 || s >= end {
+		return time.Time{}
+	}
+	return told.UTC()
 }
 
 // Consent is a recipient's word on being written to.

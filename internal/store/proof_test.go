@@ -152,11 +152,15 @@ func TestAnOldWordRepeatedSaysNothing(t *testing.T) {
 			{Consent: gateway.ConsentStop, At: at(-3)}, {Consent: gateway.ConsentStart, At: at(-2)}, {Consent: gateway.ConsentStop, At: at(-3)},
 		}, 0},
 		{"a new stop after a start", []gateway.Inbound{{Consent: gateway.ConsentStart, At: at(-2)}, {Consent: gateway.ConsentStop, At: at(-1)}}, 1},
+		{"a stop of an unknown time", []gateway.Inbound{{Consent: gateway.ConsentStop}}, 1},
+		{"a stop of an unknown time after a start", []gateway.Inbound{{Consent: gateway.ConsentStart, At: at(-2)}, {Consent: gateway.ConsentStop}}, 1},
+		{"a start of an unknown time after a stop", []gateway.Inbound{{Consent: gateway.ConsentStop, At: at(-2)}, {Consent: gateway.ConsentStart}}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			each(t, func(t *testing.T, b *bench) {
 				for _, in := range c.said {
-					b.inbound(in)
+					in.From = person
+					b.must(b.Apply(t.Context(), shop, gateway.Callback{Inbound: []gateway.Inbound{in}}))
 				}
 				if got := scopes(b.standing()); len(got) != c.want {
 					t.Errorf("suppressions: %v, want %d", got, c.want)

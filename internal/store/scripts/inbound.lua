@@ -1,6 +1,7 @@
 -- Takes note of what a recipient wrote or chose.
--- Args: recipient, ms when it was said, ms a service window lasts (0: it opens
--- none), consent: stop, start, stop-marketing, start-marketing or ''.
+-- Args: recipient, ms when it was said (0 or less: nobody knows), ms a service
+-- window lasts (0: it opens none), consent: stop, start, stop-marketing,
+-- start-marketing or ''.
 local to, said, window, consent = arg(1), tonumber(arg(2)), tonumber(arg(3)), arg(4)
 local at = clock()
 said = math.min(said, at)
@@ -14,8 +15,12 @@ end
 local REPEATED_MS = 8 * 86400000
 local started = P .. 'st:' .. hash(to)
 
+-- A stop of an unknown time is obeyed as if it were said now. A start isn't, for
+-- it may be older than a stop.
 local function stop(scope)
-  if said > tonumber(redis.call('GET', started) or '0') then suppress(to, scope, 'opt-out', said, 0) end
+  local when = said
+  if when <= 0 then when = at end
+  if when > tonumber(redis.call('GET', started) or '0') then suppress(to, scope, 'opt-out', when, 0) end
 end
 
 local function start(scope)
