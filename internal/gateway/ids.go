@@ -21,6 +21,20 @@ type MessageID string
 // ProviderMessageID is what the provider calls the message. It is opaque.
 type ProviderMessageID string
 
+// maxProviderMessageID is several times the length of any provider's ids, in
+// bytes.
+const maxProviderMessageID = 512
+
+// ParseProviderMessageID takes what stands where a provider writes an id. What
+// is too long to be one is none, and empty: ids are kept in records, and come
+// from outside.
+func ParseProviderMessageID(s string) ProviderMessageID {
+	if len(s) > maxProviderMessageID {
+		return ""
+	}
+	return ProviderMessageID(s)
+}
+
 // BatchID is ours and begins with the account's Tag. The ids of its messages
 // follow from it: they differ in their last letters, which name the line.
 type BatchID string

@@ -3,6 +3,7 @@ package sender
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"sluice/internal/gateway"
 )
@@ -63,6 +64,12 @@ type Poller interface {
 
 	// InterpretStatus reads a complete answer. Not ok: it tells no status.
 	InterpretStatus(a Answer) (r gateway.Receipt, ok bool)
+}
+
+// UsableToken reports whether a token that a login gave can stand in a header:
+// one that can't would fail as a connection does, at every call.
+func UsableToken(token string) bool {
+	return token != "" && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
 // Call is one attempt about to be made.

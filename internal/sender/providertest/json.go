@@ -77,28 +77,42 @@ func leaves(path string, v any, f func(path, s string)) {
 	}
 }
 
-// replaceLeaf is v with the string at path replaced.
-func replaceLeaf(path string, v any, at, with string) any {
+// replaceValue is v with the value at path replaced.
+func replaceValue(path string, v any, at string, with any) any {
+	if path == at {
+		return with
+	}
 	switch v := v.(type) {
-	case string:
-		if path == at {
-			return with
-		}
-		return v
 	case []any:
 		out := make([]any, len(v))
 		for i, e := range v {
-			out[i] = replaceLeaf(path+"["+strconv.Itoa(i)+"]", e, at, with)
+			out[i] = replaceValue(path+"["+strconv.Itoa(i)+"]", e, at, with)
 		}
 		return out
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for name, e := range v {
-			out[name] = replaceLeaf(join(path, name), e, at, with)
+			out[name] = replaceValue(join(path, name), e, at, with)
 		}
 		return out
 	}
 	return v
+}
+
+// places lists the paths of v and of all that is in it.
+func places(path string, v any) []string {
+	out := []string{path}
+	switch v := v.(type) {
+	case []any:
+		for i, e := range v {
+			out = append(out, places(path+"["+strconv.Itoa(i)+"]", e)...)
+		}
+	case map[string]any:
+		for _, name := range sortedKeys(v) {
+			out = append(out, places(join(path, name), v[name])...)
+		}
+	}
+	return out
 }
 
 // nulls lists the paths of every null in v.

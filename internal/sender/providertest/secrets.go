@@ -44,7 +44,7 @@ func (s *Suite) secrets(t *testing.T) {
 			}
 			leaves("", v, func(path, _ string) {
 				for _, secret := range s.Secrets {
-					body, err := json.Marshal(replaceLeaf("", v, path, "Malformed access token "+secret))
+					body, err := json.Marshal(replaceValue("", v, path, "Malformed access token "+secret))
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -99,7 +99,7 @@ type instant struct{ time.Time }
 // UnmarshalJSON never fails.
 func (t *instant) UnmarshalJSON(b []byte) error {
 	if at, err := time.Parse(time.RFC3339, strings.Trim(string(b), `"`)); err == nil {
-		t.Time = at.UTC()
+		t.Time = gateway.Instant(at)
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 func (p *Provider) receipt(at time.Time, d *report) []gateway.Receipt {
 	r := gateway.Receipt{
 		Message:           messageOf(string(d.Metadata)),
-		ProviderMessageID: gateway.ProviderMessageID(d.MessageID),
+		ProviderMessageID: gateway.ParseProviderMessageID(string(d.MessageID)),
 		At:                at,
 	}
 	if r.Message == "" && r.ProviderMessageID == "" {

@@ -1,16 +1,17 @@
 package sinchconversation
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
-	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
@@ -24,105 +25,93 @@ func sign(secret, body, nonce, timestamp string) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// Whatever a webhook holds, Parse tells only statuses a provider may report,
-// failures with their reason, and people who have a number.
+// Receipts carry an id of ours, or of Sinch's.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{
-		vectorBody, ``, `null`, `[]`, `{}`, `{"message":7,"event_time":"x"}`,
-		`{"accepted_time":"2026-01-02T03:04:05Z","message_submit_notification":{"message_id":"M","metadata":"0000000000000000000000000000000a#2"}}`,
-		`{"message_delivery_report":{"message_id":"M","status":"FAILED","reason":{"code":"RECIPIENT_NOT_REACHABLE","sub_code":"INACTIVE_SENDER","channel_code":1}}}`,
-		`{"message_delivery_report":{"message_id":"M","status":"FAILED","reason":{"code":"RECIPIENT_NOT_OPTED_IN","description":"\ud800"}}}`,
-		`{"message":{"direction":"TO_APP","contact_message":{"choice_response_message":{"postback_data":"y"}},"channel_identity":{"channel":"WHATSAPP","identity":"46732001122"}}}`,
+	for _, body := range providertest.Misshapen(f,
+		vectorBody,
+		`{"app_id":"01HAPP00000000000000000000","accepted_time":"2026-01-02T03:04:05Z","message_submit_notification":{"message_id":"M","metadata":"0000000000000000000000000000000a#2"}}`,
+		`{"event_time":"2026-01-02T03:04:05Z","message_delivery_report":{"message_id":"M","status":"FAILED","reason":{"code":"RECIPIENT_NOT_REACHABLE","description":"x","sub_code":"INACTIVE_SENDER","channel_code":1}}}`,
+		`{"message":{"direction":"TO_APP","accept_time":"2026-01-02T03:04:05Z","contact_message":{"choice_response_message":{"postback_data":"y"}},"channel_identity":{"channel":"WHATSAPP","identity":"46732001122"}}}`,
 		`{"opt_out_notification":{"channel":"WHATSAPP","identity":"46732001122","status":"OPT_OUT_SUCCEEDED"}}`,
-	} {
-		f.Add([]byte(seed))
+	) {
+		f.Add([]byte(body))
 	}
 	p := newProvider("", nil)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		c, err := p.Parse(raw)
-		if err != nil && len(c.Receipts)+len(c.Inbound) > 0 {
-			t.Errorf("told %+v beside the error %v", c, err)
-		}
-		if err == nil && !json.Valid(raw) {
-			t.Error("read what isn't JSON")
-		}
+		c := providertest.FuzzedCallback(t, p, raw, gateway.StatusAccepted, gateway.StatusDelivered, gateway.StatusRead, gateway.StatusFailed)
 		for _, r := range c.Receipts {
-			switch r.Status {
-			case gateway.StatusAccepted, gateway.StatusDelivered, gateway.StatusRead, gateway.StatusFailed:
-			default:
-				t.Errorf("status %q", r.Status)
-			}
-			if (r.Error != nil) != (r.Status == gateway.StatusFailed) {
-				t.Errorf("status %s with error %v", r.Status, r.Error)
-			}
-			if r.Suppress != nil && (r.Error == nil || r.Error.Class != gateway.ClassRecipient) {
-				t.Errorf("suppression with error %v", r.Error)
-			}
-			if r.Message == "" && r.ProviderMessageID == "" || r.Message != "" && !r.Message.Valid() {
-				t.Errorf("message %q, provider's %q", r.Message, r.ProviderMessageID)
-			}
-			if e := r.Error; e != nil && (e.Title == "" || !utf8.ValidString(e.Detail) || utf8.RuneCountInString(e.Code+e.Detail) > 5*maxQuote) {
-				t.Errorf("text too long, missing or not UTF-8: %+v", *e)
-			}
-		}
-		for _, in := range c.Inbound {
-			if _, err := gateway.ParseRecipient(string(in.From)); err != nil {
-				t.Errorf("inbound from %q: %v", in.From, err)
+			if r.Message == "" && r.ProviderMessageID == "" {
+				t.Errorf("receipt of nothing: %+v", r)
 			}
 		}
 	})
 }
 
-// Whatever the answer, the outcome is one of the six, acceptance comes from a
-// 2xx alone, and only a request surely not accepted is tried again.
+// Only a request surely not accepted is tried again. What lookup finds is an id.
 func FuzzInterpret(f *testing.F) {
 	for _, c := range answerCases() {
-		f.Add(c.Status, c.Header["Retry-After"], []byte(c.Body))
+		f.Add(c.Status, []byte(c.Body), c.Header["Retry-After"])
 	}
-	f.Add(0, "", []byte(nil))
-	f.Add(999, "Wed, 21 Oct 2099 07:28:00 GMT", []byte(`{"error":"\u0000\ud800"}`))
+	f.Add(200, []byte(`{"messages":[{"id":"M","metadata":"gw-0001#1"}],"next_page_token":"x"}`), "")
 	p := newProvider("", nil)
-	f.Fuzz(func(t *testing.T, status int, wait string, body []byte) {
-		r := p.Interpret(sender.Answer{Status: status, Header: http.Header{"Retry-After": {wait}}, Body: body})
-		if !slices.Contains(gateway.Outcomes(), r.Outcome) {
-			t.Errorf("outcome %q", r.Outcome)
-		}
-		if r.Outcome == gateway.OutcomeAccepted && (status < 200 || status > 299) {
-			t.Errorf("status %d: accepted", status)
-		}
-		if (r.ProviderMessageID != "") != (r.Outcome == gateway.OutcomeAccepted) {
-			t.Errorf("%s with id %q", r.Outcome, r.ProviderMessageID)
-		}
-		if r.Outcome == gateway.OutcomeTransient && status != http.StatusServiceUnavailable {
+	f.Fuzz(func(t *testing.T, status int, body []byte, retryAfter string) {
+		a := sender.Answer{Status: status, Header: http.Header{"Retry-After": {retryAfter}}, Body: body}
+		if r := providertest.FuzzedAnswer(t, p, a); r.Outcome == gateway.OutcomeTransient && status != http.StatusServiceUnavailable {
 			t.Errorf("status %d: tried again", status)
 		}
-		if (r.Error == nil) != (r.Outcome == gateway.OutcomeAccepted) {
-			t.Errorf("%s with error %v", r.Outcome, r.Error)
-		}
-		if r.RetryAfter < 0 || r.RetryAfter > maxRetryAfter || r.RetryAfter > 0 && !r.Retryable() {
-			t.Errorf("%s with a wait of %v", r.Outcome, r.RetryAfter)
-		}
-		if r.Error != nil && (!utf8.ValidString(r.Error.Detail) || utf8.RuneCountInString(r.Error.Detail) > maxQuote) {
-			t.Errorf("text too long or not UTF-8: %+v", *r.Error)
+		id, page, ok := p.InterpretLookup(call(t, 1), a)
+		if ok && status != http.StatusOK || !ok && id+gateway.ProviderMessageID(page) != "" || id != "" && page != "" || len(id) > 512 {
+			t.Errorf("status %d: lookup gives %.40q, page %.40q, %t", status, id, page, ok)
 		}
 	})
 }
 
-// What Verify lets pass is signed with the secret, and what is signed passes.
-func FuzzVerify(f *testing.F) {
-	f.Add(vectorSignature, vectorNonce, []byte(vectorBody))
-	f.Add("", "", []byte(nil))
-	f.Add("====", "\x00", []byte("."))
-	p := newProvider("", nil)
-	f.Fuzz(func(t *testing.T, signature, nonce string, raw []byte) {
-		now := strconv.FormatInt(time.Now().Unix(), 10)
-		want := sign(testSecret, string(raw), nonce, now)
-		given, _ := base64.StdEncoding.DecodeString(signature)
-		if p.Verify(signed(signature, nonce, now), nil, raw) == nil && base64.StdEncoding.EncodeToString(given) != want {
-			t.Errorf("signature %q passed", signature)
+func FuzzLogin(f *testing.F) {
+	f.Add(200, "application/json", []byte(`{"access_token":"jwt-1","expires_in":3599,"scope":"","token_type":"bearer"}`))
+	f.Add(200, "application/x-www-form-urlencoded", []byte("access_token=jwt-1&expires_in=3599"))
+	f.Add(401, "application/json", []byte(`{"error":"invalid_client","error_description":"x"}`))
+	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
+		if status < 100 || status > 999 {
+			return // no answer of HTTP
 		}
-		if err := p.Verify(signed(want, nonce, now), nil, raw); nonce != "" && err != nil {
-			t.Errorf("what is signed didn't pass: %v", err)
+		providertest.FuzzedLogin(t, newProvider("https://provider.example", answers(func(req *http.Request) *http.Response {
+			return &http.Response{
+				StatusCode: status, Header: http.Header{"Content-Type": {contentType}}, Body: io.NopCloser(bytes.NewReader(body)), Request: req,
+			}
+		})))
+	})
+}
+
+// answers is a transport that has an answer to everything.
+type answers func(*http.Request) *http.Response
+
+func (a answers) RoundTrip(req *http.Request) (*http.Response, error) { return a(req), nil }
+
+// What Verify lets pass is signed with the secret, over the nonce and the time
+// too.
+func FuzzVerify(f *testing.F) {
+	f.Add([]byte(vectorBody), vectorNonce, uint(0), vectorSignature)
+	f.Add([]byte(nil), "\x00", uint(1<<20), "====")
+	p := newProvider("", nil)
+	f.Fuzz(func(t *testing.T, raw []byte, nonce string, at uint, given string) {
+		nonce += "n" // without one nothing passes
+		now := strconv.FormatInt(time.Now().Unix(), 10)
+		mac := func(secret string, raw []byte) []byte {
+			sum, err := base64.StdEncoding.DecodeString(sign(secret, string(raw), nonce, now))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return sum
+		}
+		header := func(sum []byte) http.Header { return signed(base64.StdEncoding.EncodeToString(sum), nonce, now) }
+		providertest.FuzzedSignature(t, providertest.Signed{Verify: p.Verify, Secret: testSecret, MAC: mac, Header: header}, raw, at)
+		want := sign(testSecret, string(raw), nonce, now)
+		if p.Verify(signed(want, nonce+"x", now), nil, raw) == nil || p.Verify(signed(want, nonce, now+"0"), nil, raw) == nil {
+			t.Error("passed with another nonce or time")
+		}
+		sum, _ := base64.StdEncoding.DecodeString(given)
+		if p.Verify(signed(given, nonce, now), nil, raw) == nil && base64.StdEncoding.EncodeToString(sum) != want {
+			t.Errorf("signature %q passed", given)
 		}
 	})
 }
@@ -140,4 +129,18 @@ func FuzzNewRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		providertest.FuzzedRequest(t, p, content, "")
 	})
+}
+
+// A webhook tells of one thing: the largest is that of one long text.
+func largest() []byte {
+	return []byte(`{"message":{"direction":"TO_APP","contact_message":{"text_message":{"text":"` + strings.Repeat("<\u00e9>", 3<<20/5) +
+		`"}},"channel_identity":{"channel":"WHATSAPP","identity":"46732001122"}}}`)
+}
+
+func TestTheLargestCallbackIsCheap(t *testing.T) {
+	providertest.CheckLarge(t, newProvider("", nil), largest(), 1)
+}
+
+func BenchmarkParse(b *testing.B) {
+	providertest.BenchmarkParse(b, newProvider("", nil), largest())
 }

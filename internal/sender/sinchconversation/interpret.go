@@ -79,8 +79,8 @@ func ruleOf(status int, coded bool) rule {
 // Interpret implements sender.Provider. Only a 2xx with a message id accepts.
 func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 	body := answerOf(a.Body)
-	if a.Status >= 200 && a.Status < 300 && body.MessageID != "" {
-		return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: gateway.ProviderMessageID(body.MessageID)}
+	if id := gateway.ParseProviderMessageID(string(body.MessageID)); a.Status >= 200 && a.Status < 300 && id != "" {
+		return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: id}
 	}
 	says := body.error()
 	rule := ruleOf(a.Status, says.coded(a.Status))

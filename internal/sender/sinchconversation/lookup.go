@@ -62,8 +62,9 @@ func (p *Provider) InterpretLookup(c sender.Call, a sender.Answer) (id gateway.P
 	}
 	for _, m := range list.Messages {
 		ours, _, _ := strings.Cut(string(m.Metadata), attemptMark) // whichever attempt it was
-		if ours != "" && ours == string(c.Message.ID) && m.ID != "" {
-			return gateway.ProviderMessageID(m.ID), "", true
+		id := gateway.ParseProviderMessageID(string(m.ID))
+		if ours != "" && ours == string(c.Message.ID) && id != "" {
+			return id, "", true
 		}
 	}
 	return "", string(list.Next), true

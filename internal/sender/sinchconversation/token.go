@@ -13,6 +13,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"sluice/internal/gateway"
+	"sluice/internal/sender"
 )
 
 const (
@@ -151,11 +152,17 @@ func (t *tokens) fail(ctx context.Context, err error) (string, error) {
 	return "", err
 }
 
+var errUnusable = errors.New("the token can't stand in a header")
+
 // fetch makes one request for a token.
 func (t *tokens) fetch(ctx context.Context) (*oauth2.Token, error) {
 	ctx, cancel := context.WithTimeout(untraced{ctx}, loginTimeout)
 	defer cancel()
-	return t.config.Token(context.WithValue(ctx, oauth2.HTTPClient, t.client))
+	got, err := t.config.Token(context.WithValue(ctx, oauth2.HTTPClient, t.client))
+	if err == nil && !sender.UsableToken(got.AccessToken) {
+		return nil, errUnusable
+	}
+	return got, err
 }
 
 // untraced is a context without its values. Among them is the trace by which

@@ -67,7 +67,9 @@ type deliveryStatus struct {
 	Details   string  `json:"details"`
 }
 
-func (s deliveryStatus) id() gateway.ProviderMessageID { return gateway.ProviderMessageID(s.MessageID) }
+func (s deliveryStatus) id() gateway.ProviderMessageID {
+	return gateway.ParseProviderMessageID(s.MessageID)
+}
 
 // gatewayStatus is the domain's word for the state, or "" if nothing is known
 // of it. A state newer than the documents is read by its status: a success
@@ -168,7 +170,7 @@ type instant struct{ time.Time }
 func (t *instant) UnmarshalJSON(b []byte) error {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05"} {
 		if at, err := time.Parse(layout, strings.Trim(string(b), `"`)); err == nil {
-			t.Time = at.UTC()
+			t.Time = gateway.Instant(at)
 			break
 		}
 	}

@@ -4,113 +4,79 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
-	"slices"
+	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
 	"sluice/internal/sender/providertest"
 )
 
-// Whatever a callback holds, Parse tells only statuses a provider may report,
-// failures with their reason, and people who have a number.
+// Receipts carry no id of ours: the URL does.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{
-		vectorBody, ``, `null`, `[]`, `{}`, `{"type":"sms"}`, `{"statuses":{"state":"read"}}`, `{"statuses":[null,{"state":"failed","details":7}]}`,
-		`{"type":"whatsapp","statuses":[{"status":"failure","state":"no_opt_in","message_id":"M","timestamp":"2020-05-02T18:40:42Z"}],"notifications":[{"from":"46732001122","message":{"type":"interactive","message":{"type":"list","id":"a","title":"b"}},"timestamp":"x"}]}`,
-		`{"notifications":[{"from":"46732001122","message":{"type":"button","index":"0","text":"Yes","payload":"y"},"replying_to":{"from":"1","message_id":"M"}}]}`,
-	} {
-		f.Add([]byte(seed))
+	for _, body := range providertest.Misshapen(f,
+		vectorBody,
+		`{"type":"whatsapp","statuses":[{"status":"failure","state":"no_opt_in","message_id":"M","details":"x","timestamp":"2020-05-02T18:40:42Z"}],"notifications":[{"from":"46732001122","message":{"type":"interactive","message":{"type":"list","id":"a","title":"b"}},"timestamp":"2020-05-02T18:40:42"}]}`,
+		`{"notifications":[{"from":"46732001122","in_group":"g","message":{"type":"button","index":"0","text":"Yes","payload":"y"},"replying_to":{"from":"1","message_id":"M"}}]}`,
+	) {
+		f.Add([]byte(body))
 	}
 	p := newProvider("")
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		c, err := p.Parse(raw)
-		if err != nil && len(c.Receipts)+len(c.Inbound) > 0 {
-			t.Errorf("told %+v beside the error %v", c, err)
-		}
-		if err == nil && !json.Valid(raw) {
-			t.Error("read what isn't JSON")
-		}
+		c := providertest.FuzzedCallback(t, p, raw,
+			gateway.StatusAccepted, gateway.StatusSent, gateway.StatusDelivered, gateway.StatusRead, gateway.StatusFailed)
 		for _, r := range c.Receipts {
-			switch r.Status {
-			case gateway.StatusAccepted, gateway.StatusSent, gateway.StatusDelivered, gateway.StatusRead, gateway.StatusFailed:
-			default:
-				t.Errorf("status %q", r.Status)
-			}
-			if (r.Error != nil) != (r.Status == gateway.StatusFailed) {
-				t.Errorf("status %s with error %v", r.Status, r.Error)
-			}
-			if r.Suppress != nil && (r.Error == nil || r.Error.Class != gateway.ClassRecipient) {
-				t.Errorf("suppression with error %v", r.Error)
-			}
 			if r.Message != "" {
-				t.Errorf("message %q: the dialect carries no id of ours", r.Message)
-			}
-		}
-		for _, in := range c.Inbound {
-			if _, err := gateway.ParseRecipient(string(in.From)); err != nil {
-				t.Errorf("inbound from %q: %v", in.From, err)
+				t.Errorf("message %q", r.Message)
 			}
 		}
 	})
 }
 
-// Whatever the answer, the outcome is one of the six, acceptance comes from a
-// 2xx alone, and only a request surely not accepted is tried again.
+// Only a request surely not accepted is tried again.
 func FuzzInterpret(f *testing.F) {
 	for _, c := range answerCases() {
-		f.Add(c.Status, c.Header["Retry-After"], []byte(c.Body))
+		f.Add(c.Status, []byte(c.Body), c.Header["Retry-After"])
 	}
-	f.Add(0, "", []byte(nil))
-	f.Add(999, "Wed, 21 Oct 2099 07:28:00 GMT", []byte(`{"message":"\u0000\ud800"}`))
 	p := newProvider("")
-	f.Fuzz(func(t *testing.T, status int, wait string, body []byte) {
-		r := p.Interpret(sender.Answer{Status: status, Header: http.Header{"Retry-After": {wait}}, Body: body})
-		if !slices.Contains(gateway.Outcomes(), r.Outcome) {
-			t.Errorf("outcome %q", r.Outcome)
-		}
-		if r.Outcome == gateway.OutcomeAccepted && (status < 200 || status > 299) {
-			t.Errorf("status %d: accepted", status)
-		}
-		if (r.ProviderMessageID != "") != (r.Outcome == gateway.OutcomeAccepted) {
-			t.Errorf("%s with id %q", r.Outcome, r.ProviderMessageID)
-		}
-		if r.Outcome == gateway.OutcomeTransient && status != http.StatusServiceUnavailable {
+	f.Fuzz(func(t *testing.T, status int, body []byte, retryAfter string) {
+		a := sender.Answer{Status: status, Header: http.Header{"Retry-After": {retryAfter}}, Body: body}
+		if r := providertest.FuzzedAnswer(t, p, a); r.Outcome == gateway.OutcomeTransient && status != http.StatusServiceUnavailable {
 			t.Errorf("status %d: tried again", status)
-		}
-		if (r.Error == nil) != (r.Outcome == gateway.OutcomeAccepted) {
-			t.Errorf("%s with error %v", r.Outcome, r.Error)
-		}
-		if r.RetryAfter < 0 || r.RetryAfter > maxRetryAfter || r.RetryAfter > 0 && !r.Retryable() {
-			t.Errorf("%s with a wait of %v", r.Outcome, r.RetryAfter)
-		}
-		if r.Error != nil && (!utf8.ValidString(r.Error.Title) || utf8.RuneCountInString(r.Error.Title) > maxDetail ||
-			!utf8.ValidString(r.Error.Detail) || utf8.RuneCountInString(r.Error.Detail) > maxDetail) {
-			t.Errorf("text too long or not UTF-8: %+v", *r.Error)
 		}
 	})
 }
 
-// What Verify lets pass is signed with the secret, and what is signed passes.
+// What Verify lets pass is signed with the secret, over the nonce too, however
+// the signature is written.
 func FuzzVerify(f *testing.F) {
-	f.Add(vectorBase64, vectorNonce, []byte(vectorBody))
-	f.Add(vectorHex, vectorNonce, []byte(vectorBody))
-	f.Add("", "", []byte(nil))
-	f.Add("====", "\x00", []byte("."))
+	f.Add([]byte(vectorBody), vectorNonce, uint(0), vectorBase64)
+	f.Add([]byte(vectorBody), vectorNonce, uint(7), vectorHex)
+	f.Add([]byte(nil), "\x00", uint(1<<20), "====")
 	p := newProvider("")
-	f.Fuzz(func(t *testing.T, signature, nonce string, raw []byte) {
-		mac := hmac.New(sha256.New, []byte(testSecret))
-		mac.Write(append(append([]byte(nil), raw...), "."+nonce...))
-		want := mac.Sum(nil)
-		if err := p.Verify(signed(signature, nonce), nil, raw); err == nil && !hmac.Equal(decodeSignature(signature), want) {
-			t.Errorf("signature %q passed", signature)
+	f.Fuzz(func(t *testing.T, raw []byte, nonce string, at uint, given string) {
+		nonce += "n" // without one nothing passes
+		mac := func(secret string, raw []byte) []byte {
+			h := hmac.New(sha256.New, []byte(secret))
+			h.Write(raw)
+			h.Write([]byte("." + nonce))
+			return h.Sum(nil)
 		}
-		err := p.Verify(signed(base64.StdEncoding.EncodeToString(want), nonce), nil, raw)
-		if nonce != "" && err != nil {
-			t.Errorf("what is signed didn't pass: %v", err)
+		for _, encode := range []func([]byte) string{
+			base64.StdEncoding.EncodeToString, base64.RawURLEncoding.EncodeToString, hex.EncodeToString,
+		} {
+			header := func(sum []byte) http.Header { return signed(encode(sum), nonce) }
+			providertest.FuzzedSignature(t, providertest.Signed{Verify: p.Verify, Secret: testSecret, MAC: mac, Header: header}, raw, at)
+		}
+		want := mac(testSecret, raw)
+		if p.Verify(signed(hex.EncodeToString(want), nonce+"x"), nil, raw) == nil {
+			t.Error("passed with another nonce")
+		}
+		if p.Verify(signed(given, nonce), nil, raw) == nil && !hmac.Equal(decodeSignature(given), want) {
+			t.Errorf("signature %q passed", given)
 		}
 	})
 }
@@ -128,4 +94,19 @@ func FuzzNewRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		providertest.FuzzedRequest(t, p, content, "")
 	})
+}
+
+// largest has as many entries as any provider's callback, and is as long.
+func largest(tb testing.TB) []byte {
+	tb.Helper()
+	entry := `{"status":"success","state":"read","message_id":"M","recipient":"` + strings.Repeat("c", 3000) + `"}`
+	return providertest.Large(tb, `{"statuses":[`+entry+`]}`, entry, 1000)
+}
+
+func TestTheLargestCallbackIsCheap(t *testing.T) {
+	providertest.CheckLarge(t, newProvider(""), largest(t), 1000)
+}
+
+func BenchmarkParse(b *testing.B) {
+	providertest.BenchmarkParse(b, newProvider(""), largest(b))
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sluice/internal/gateway"
 )
 
 // Loose is a scalar that is written in more than one way: a string, a number or
@@ -45,18 +47,15 @@ func (l Loose) Number() (int, bool) {
 // Instant reads a Unix time in seconds, or in milliseconds as some hosts write.
 // What is no time of this era is zero.
 func (l Loose) Instant() time.Time {
-	const (
-		milliseconds = 1e11           // seconds beyond it would lie in the year 5138
-		end          = 253402300800e3 // the year 10000, which JSON times can't say
-	)
+	const milliseconds = 1e11 // seconds beyond it would lie in the year 5138
 	n, err := strconv.ParseInt(string(l), 10, 64)
 	switch {
-	case err != nil, n <= 0, n >= end:
+	case err != nil:
 		return time.Time{}
 	case n > milliseconds:
-		return time.UnixMilli(n).UTC()
+		return gateway.Instant(time.UnixMilli(n))
 	}
-	return time.Unix(n, 0).UTC()
+	return gateway.Instant(time.Unix(n, 0))
 }
 
 // Decode reads JSON and leaves out what has another shape than expected. Its

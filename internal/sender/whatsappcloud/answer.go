@@ -35,10 +35,9 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 		Error json.RawMessage `json:"error"`
 	}
 	readable := whatsapp.Decode(a.Body, &body) == nil
-	if taken := a.Status >= 200 && a.Status <= 299; readable && taken && len(body.Messages) > 0 && body.Messages[0].ID != "" {
-		return gateway.Result{
-			Outcome:           gateway.OutcomeAccepted,
-			ProviderMessageID: gateway.ProviderMessageID(body.Messages[0].ID),
+	if taken := a.Status >= 200 && a.Status <= 299; readable && taken && len(body.Messages) > 0 {
+		if id := gateway.ParseProviderMessageID(body.Messages[0].ID); id != "" {
+			return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: id}
 		}
 	}
 	var e wireError

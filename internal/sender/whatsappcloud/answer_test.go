@@ -395,25 +395,3 @@ func TestLongTextsAreCut(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
-
-func FuzzInterpret(f *testing.F) {
-	for _, c := range answerCases() {
-		f.Add(c.Status, c.Body, c.Header["Retry-After"], c.Header["X-Business-Use-Case-Usage"])
-	}
-	f.Add(500, `{"error":{"code":-1,"error_data":[1,"x",null]}}`, "-5", `{"1":[{"estimated_time_to_regain_access":1e99}]}`)
-	f.Add(200, `{"messages":[{"id":"wamid.A"},{"id":7}],"error":"x"}`, "", "[]")
-	p := whatsappcloud.New(settings(""))
-	f.Fuzz(func(t *testing.T, status int, body, retryAfter, usage string) {
-		h := http.Header{"Retry-After": {retryAfter}, "X-Business-Use-Case-Usage": {usage}}
-		r := p.Interpret(sender.Answer{Status: status, Header: h, Body: []byte(body)})
-		if (r.Outcome == gateway.OutcomeAccepted) != (r.Error == nil) || (r.Outcome == gateway.OutcomeAccepted) != (r.ProviderMessageID != "") {
-			t.Errorf("accepted, id and error contradict one another: %+v", r)
-		}
-		if r.Outcome == gateway.OutcomeAccepted && (status < 200 || status > 299) {
-			t.Errorf("status %d is accepted", status)
-		}
-		if r.RetryAfter < 0 || r.RetryAfter > 24*time.Hour {
-			t.Errorf("wait of %v", r.RetryAfter)
-		}
-	})
-}

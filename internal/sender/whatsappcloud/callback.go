@@ -149,7 +149,7 @@ func (p *Provider) read(v *value, out *gateway.Callback) {
 func (p *Provider) receipt(s *status) (gateway.Receipt, bool) {
 	r := gateway.Receipt{
 		Message:           messageOf(string(s.CallbackData)),
-		ProviderMessageID: gateway.ProviderMessageID(s.ID),
+		ProviderMessageID: gateway.ParseProviderMessageID(string(s.ID)),
 		At:                s.Timestamp.Instant(),
 	}
 	if r.Message == "" && r.ProviderMessageID == "" || s.Type != "" && s.Type != "message" {

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -490,67 +488,4 @@ func TestParseLargest(t *testing.T) {
 		t.Fatalf("the body has %d bytes, want nearly %d", n, size)
 	}
 	parses(t, body.String(), want)
-}
-
-// Whatever a webhook holds, Parse tells only statuses a provider may report,
-// failures with their reason, ids of our form, and people who have a number.
-func FuzzParse(f *testing.F) {
-	for _, seed := range []string{
-		vectorBody, ``, `null`, `[]`, `{}`, `{"entry":[]}`, `{"object":"page"}`, wrap(`null`), statuses(`null`),
-		statuses(`{"id":"wamid.A","status":"failed","timestamp":1750030073,"biz_opaque_callback_data":"0123456789abcdefghjkmnpqrstvwxyz#2","errors":[{"code":"131026","error_data":"x"},{"code":1e9}]}`),
-		statuses(`{"id":7,"status":"played","timestamp":"1750030073000","type":"message"}`),
-		messages(`{"from":16505551234,"type":"button","button":{"payload":null,"text":"\ud800"}}`),
-		messages(`{"from":"16505551234","timestamp":"253402300800","type":"interactive","interactive":{"list_reply":{"id":"a","title":"b"}}}`),
-	} {
-		f.Add([]byte(seed))
-	}
-	p := whatsappcloud.New(settings(""))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		before := string(raw)
-		c, err := p.Parse(raw)
-		if string(raw) != before {
-			t.Error("Parse changed the body")
-		}
-		if err == nil && !json.Valid(raw) {
-			t.Error("read what isn't JSON")
-		}
-		if err != nil && len(c.Receipts)+len(c.Inbound) > 0 {
-			t.Errorf("told %+v beside the error %v", c, err)
-		}
-		for _, r := range c.Receipts {
-			checkReceipt(t, r)
-		}
-		for _, in := range c.Inbound {
-			if _, err := gateway.ParseRecipient(string(in.From)); err != nil {
-				t.Errorf("inbound from %q: %v", in.From, err)
-			}
-			if _, err := in.At.MarshalJSON(); err != nil || !utf8.ValidString(in.Text) {
-				t.Errorf("inbound %+v can't be kept", in)
-			}
-		}
-	})
-}
-
-func checkReceipt(t *testing.T, r gateway.Receipt) {
-	t.Helper()
-	reported := []gateway.Status{gateway.StatusSent, gateway.StatusDelivered, gateway.StatusRead, gateway.StatusFailed}
-	if !slices.Contains(reported, r.Status) {
-		t.Errorf("status %q", r.Status)
-	}
-	if r.Message == "" && r.ProviderMessageID == "" || r.Message != "" && !r.Message.Valid() {
-		t.Errorf("receipt of message %q, provider's %q", r.Message, r.ProviderMessageID)
-	}
-	if _, err := r.At.MarshalJSON(); err != nil {
-		t.Errorf("time that can't be kept: %v", err)
-	}
-	if (r.Error != nil) != (r.Status == gateway.StatusFailed) {
-		t.Errorf("status %s with error %v", r.Status, r.Error)
-	}
-	if r.Suppress != nil && (r.Error == nil || r.Error.Class != gateway.ClassRecipient) {
-		t.Errorf("suppression with error %v", r.Error)
-	}
-	if e := r.Error; e != nil && (e.Title == "" || utf8.RuneCountInString(e.Code) > 20 || utf8.RuneCountInString(e.Title) > 301 ||
-		!utf8.ValidString(e.Title) || !utf8.ValidString(e.Detail)) {
-		t.Errorf("error that can't be kept: %+v", *e)
-	}
 }

@@ -92,9 +92,11 @@ func (e *envelope) says() (wireError, bool) {
 // them with 200 too; then the status.
 func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 	e, readable := read(a.Body)
-	if ok := a.Status >= 200 && a.Status <= 299; ok && len(e.Messages) > 0 && e.Messages[0].ID != "" {
-		p.learn(e.Contacts)
-		return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: gateway.ProviderMessageID(e.Messages[0].ID)}
+	if ok := a.Status >= 200 && a.Status <= 299; ok && len(e.Messages) > 0 {
+		if id := gateway.ParseProviderMessageID(string(e.Messages[0].ID)); id != "" {
+			p.learn(e.Contacts)
+			return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: id}
+		}
 	}
 	if code, w := e.code(); w.Code != "" {
 		return p.result(judge(a.Status, code, w), a.Header, p.describe(code, w))

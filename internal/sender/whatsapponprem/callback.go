@@ -113,8 +113,8 @@ func entries(raw json.RawMessage) []json.RawMessage {
 // receipt reads one status. "deleted" is what the customer did to a message of
 // theirs, "warning" speaks of a catalogue: neither says what became of ours.
 func (p *Provider) receipt(s *status) (gateway.Receipt, bool) {
-	r := gateway.Receipt{ProviderMessageID: gateway.ProviderMessageID(s.ID), At: s.Timestamp.Instant()}
-	if s.ID == "" || s.Type != "" && s.Type != "message" {
+	r := gateway.Receipt{ProviderMessageID: gateway.ParseProviderMessageID(string(s.ID)), At: s.Timestamp.Instant()}
+	if r.ProviderMessageID == "" || s.Type != "" && s.Type != "message" {
 		return r, false
 	}
 	switch s.Status {

@@ -6,11 +6,9 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -248,52 +246,4 @@ func TestParseRefusesWhatIsNoCallback(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Whatever a callback holds, Parse tells only statuses a provider may report,
-// failures with their reason, and people who have a number.
-func FuzzParse(f *testing.F) {
-	for _, seed := range []string{
-		``, `null`, `[]`, `{}`, `{"entry":[]}`, `{"statuses":null,"messages":[null]}`,
-		`{"statuses":[{"id":"g","status":"failed","timestamp":1533332775,"errors":[{"code":"1013","title":7},{"code":1e9}]}]}`,
-		`{"statuses":[{"id":7,"status":"sending","timestamp":"1533332775000","type":"message"}],"errors":[{"code":1011}]}`,
-		`{"messages":[{"from":250788123123,"id":"1","type":"button","button":{"payload":null,"text":"\ud800"}},{"id":"1"}]}`,
-		`{"messages":[{"from":"250788123123","timestamp":"253402300800","type":"interactive","interactive":{"list_reply":{"id":"a","title":"b"}}}]}`,
-	} {
-		f.Add([]byte(seed))
-	}
-	p := whatsapponprem.New(settings(hostURL))
-	reported := []gateway.Status{gateway.StatusAccepted, gateway.StatusSent, gateway.StatusDelivered, gateway.StatusRead, gateway.StatusFailed}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		before := string(raw)
-		c, err := p.Parse(raw)
-		if string(raw) != before {
-			t.Error("Parse changed the body")
-		}
-		if err == nil && !json.Valid(raw) {
-			t.Error("read what isn't JSON")
-		}
-		for _, r := range c.Receipts {
-			if !slices.Contains(reported, r.Status) || r.ProviderMessageID == "" || (r.Error != nil) != (r.Status == gateway.StatusFailed) {
-				t.Errorf("receipt %+v", r)
-			}
-			if _, err := r.At.MarshalJSON(); err != nil {
-				t.Errorf("time that can't be kept: %v", err)
-			}
-			if r.Suppress != nil && (r.Error == nil || r.Error.Class != gateway.ClassRecipient) {
-				t.Errorf("suppression with error %v", r.Error)
-			}
-			if e := r.Error; e != nil && (e.Title == "" || utf8.RuneCountInString(e.Title) > 301 || !utf8.ValidString(e.Title+e.Detail)) {
-				t.Errorf("error that can't be kept: %+v", *e)
-			}
-		}
-		for _, in := range c.Inbound {
-			if _, err := gateway.ParseRecipient(string(in.From)); err != nil {
-				t.Errorf("inbound from %q: %v", in.From, err)
-			}
-			if _, err := in.At.MarshalJSON(); err != nil || !utf8.ValidString(in.Text) {
-				t.Errorf("inbound %+v can't be kept", in)
-			}
-		}
-	})
 }

@@ -33,6 +33,7 @@ type host struct {
 	revoked    map[string]bool
 	script     map[string][]reply // by path: answers to give first, in order
 	contacts   string             // answer to a check
+	always     *reply             // to everything, if it is set
 	gate       chan struct{}      // logins wait for it, if it is set
 	calls      []call
 }
@@ -131,6 +132,9 @@ func (h *host) RoundTrip(req *http.Request) (*http.Response, error) {
 const denied = `{"errors":[{"code":1005,"title":"Access denied","details":"Invalid credentials."}],"meta":{"version":"v2.45.1","api_status":"stable"}}`
 
 func (h *host) respond(at string, req *http.Request, body []byte) reply {
+	if h.always != nil {
+		return *h.always
+	}
 	if first := h.script[at]; len(first) > 0 {
 		h.script[at] = first[1:]
 		return first[0]

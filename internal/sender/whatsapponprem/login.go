@@ -104,7 +104,7 @@ func (p *Provider) logInWith(ctx context.Context, password, newPassword string) 
 		} `json:"users"`
 	}
 	readable := whatsapp.Decode(a.Body, &answer) == nil
-	if ok := a.Status >= 200 && a.Status <= 299; readable && ok && len(answer.Users) > 0 && answer.Users[0].Token != "" {
+	if ok := a.Status >= 200 && a.Status <= 299; readable && ok && len(answer.Users) > 0 && sender.UsableToken(string(answer.Users[0].Token)) {
 		user := answer.Users[0]
 		p.redact(string(user.Token), p.session.look().current.text) // the old one may be quoted still
 		return string(user.Token), expiry(string(user.Expires)), 0, nil

@@ -211,20 +211,3 @@ func TestMediaRules(t *testing.T) {
 		}
 	}
 }
-
-func FuzzNewRequest(f *testing.F) {
-	for _, content := range []string{
-		`{"type":"text","text":{"body":"<b>","preview_url":true}}`,
-		`{"type":"interactive","interactive":{"type":"product_list","header":{"type":"text","text":"h"},"body":{"text":"b"},"action":{"catalog_id":"c","parameters":null,"sections":[{"product_items":[{"product_retailer_id":"p"}]}]}}}`,
-		`{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[{"type":"button","sub_type":"flow","index":9,"parameters":[{"type":"action","action":{}}]}]}}`,
-		`{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[{"type":"body","parameters":[{"type":"text","text":"a    b"}]}]}}`,
-		`{"type":"location","location":{"latitude":"1e-7","longitude":180}}`,
-		`{"type":"reaction","reaction":{"message_id":"\ud800","emoji":""}}`,
-	} {
-		f.Add([]byte(content), "gBEG42")
-	}
-	p := whatsapponprem.New(settings(hostURL))
-	f.Fuzz(func(t *testing.T, content []byte, replyTo string) {
-		providertest.FuzzedRequest(t, p, content, replyTo)
-	})
-}

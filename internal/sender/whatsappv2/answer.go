@@ -51,8 +51,9 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 	var body sendAnswer
 	readable := whatsapp.Decode(a.Body, &body) == nil
 	refused := body.Status == statusError || body.Status == statusFailed
-	if taken := a.Status >= 200 && a.Status <= 299; taken && !refused && body.id() != "" {
-		return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: gateway.ProviderMessageID(body.id())}
+	id := gateway.ParseProviderMessageID(body.id())
+	if taken := a.Status >= 200 && a.Status <= 299; taken && !refused && id != "" {
+		return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: id}
 	}
 	e := body.fault()
 	r := judge(a.Status, refused, e)
@@ -102,7 +103,7 @@ func (p *Provider) InterpretStatus(a sender.Answer) (gateway.Receipt, bool) {
 // receipt reads one status of a message. Names that say nothing of a delivery
 // are left out.
 func (p *Provider) receipt(id string, s *report) (gateway.Receipt, bool) {
-	r := gateway.Receipt{ProviderMessageID: gateway.ProviderMessageID(id), At: instant(s.Timestamp)}
+	r := gateway.Receipt{ProviderMessageID: gateway.ParseProviderMessageID(id), At: instant(s.Timestamp)}
 	switch s.Status {
 	case "sent":
 		r.Status = gateway.StatusSent
@@ -114,7 +115,7 @@ func (p *Provider) receipt(id string, s *report) (gateway.Receipt, bool) {
 		r.Status = gateway.StatusFailed
 		r.Error, r.Suppress = p.reason(s.fault())
 	}
-	if id == "" || r.Status == "" {
+	if r.ProviderMessageID == "" || r.Status == "" {
 		return gateway.Receipt{}, false
 	}
 	return r, true

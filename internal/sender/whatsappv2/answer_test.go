@@ -244,32 +244,3 @@ func TestInterpretStatus(t *testing.T) {
 		})
 	}
 }
-
-func FuzzInterpret(f *testing.F) {
-	for _, c := range answerCases() {
-		f.Add(c.Status, c.Body, c.Header["Retry-After"])
-	}
-	f.Add(500, `{"status":"error","code":-1,"error_data":[1,"x",null]}`, "-5")
-	f.Add(200, `{"messages":[{"id":"wamid.A"},{"id":7}],"error":"x"}`, "")
-	f.Add(200, `{"status":"failed","message_id":"wamid.A","timestamp":"9999-12-31T23:59:59-23:00","error":{"code":"132000"}}`, "")
-	p := whatsappv2.New(settings(""))
-	f.Fuzz(func(t *testing.T, status int, body, retryAfter string) {
-		a := sender.Answer{Status: status, Header: http.Header{"Retry-After": {retryAfter}}, Body: []byte(body)}
-		r := p.Interpret(a)
-		if (r.Outcome == gateway.OutcomeAccepted) != (r.Error == nil) || (r.Outcome == gateway.OutcomeAccepted) != (r.ProviderMessageID != "") {
-			t.Errorf("accepted, id and error contradict one another: %+v", r)
-		}
-		if r.Outcome == gateway.OutcomeAccepted && (status < 200 || status > 299) {
-			t.Errorf("status %d is accepted", status)
-		}
-		if r.RetryAfter < 0 || r.RetryAfter > time.Hour || r.RetryAfter > 0 && !r.Retryable() {
-			t.Errorf("%s with a wait of %v", r.Outcome, r.RetryAfter)
-		}
-		receipt, ok := p.InterpretStatus(a)
-		if ok {
-			checkReceipt(t, receipt)
-		} else if receipt != (gateway.Receipt{}) {
-			t.Errorf("not ok, and %+v", receipt)
-		}
-	})
-}

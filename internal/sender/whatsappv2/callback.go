@@ -115,12 +115,8 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 // instant reads the two ways in which the provider tells a time: RFC 3339, or
 // Unix time as in the Cloud API's envelope. What is no time of this era is zero.
 func instant(l whatsapp.Loose) time.Time {
-	const end = 253402300800 // the year 10000, which JSON times can't say
 	if at, err := time.Parse(time.RFC3339, string(l)); err == nil {
-		if s := at.Unix(); s <= 0 || s >= end {
-			return time.Time{}
-		}
-		return at.UTC()
+		return gateway.Instant(at)
 	}
 	return l.Instant()
 }

@@ -2,7 +2,6 @@ package whatsappv2_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -339,25 +338,4 @@ func TestPrintingShowsNoSecret(t *testing.T) {
 			}
 		}
 	}
-}
-
-func FuzzNewRequest(f *testing.F) {
-	for _, c := range requestCases(f) {
-		content, err := json.Marshal(c.Message.Content)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(content)
-	}
-	for _, c := range refusedCases(f) {
-		content, err := json.Marshal(c.Message.Content)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(content)
-	}
-	p := whatsappv2.New(settings(""))
-	f.Fuzz(func(t *testing.T, content []byte) {
-		providertest.FuzzedRequest(t, p, content, "")
-	})
 }
