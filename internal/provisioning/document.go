@@ -75,10 +75,9 @@ func maskSecrets(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, member := range v {
-			if text, ok := member.(string); ok && text != "" && secretName(name) {
+			v[name] = maskSecrets(member)
+			if secretName(name) && hides(member) {
 				v[name] = mask
-			} else {
-				v[name] = maskSecrets(member)
 			}
 		}
 	case []any:
@@ -87,6 +86,20 @@ func maskSecrets(v any) any {
 		}
 	}
 	return v
+}
+
+// hides reports whether a secret may be in the value. An object says by its own
+// members' names what is secret.
+func hides(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return v != ""
+	case json.Number:
+		return true
+	case []any:
+		return len(v) > 0
+	}
+	return false
 }
 
 // secretName reports whether a member of this name is a secret: the tokens,

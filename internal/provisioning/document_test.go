@@ -39,6 +39,7 @@ func TestADocumentKeepsWhatIsNoSecret(t *testing.T) {
 		{"numbers keep their digits", `{"n":12345678901234567890,"f":1.50}`, `{"f":1.50,"n":12345678901234567890}`},
 		{"page tokens are no secrets", `{"nextPageToken":"a","longLivedAccessToken":"b"}`, `{"longLivedAccessToken":"***","nextPageToken":"a"}`},
 		{"an empty secret stays empty", `{"secret":"","bearerToken":null}`, `{"bearerToken":null,"secret":""}`},
+		{"a secret of another shape is one", `{"password":1234,"secret":["a"],"token":{"token":"b"}}`, `{"password":"***","secret":"***","token":{"token":"***"}}`},
 		{"signs of HTML stay", `{"a":"<&>"}`, `{"a":"<&>"}`},
 		{"no document is null", ``, `null`},
 	} {

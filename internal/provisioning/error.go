@@ -122,13 +122,29 @@ func readError(act string, resp *http.Response, secrets []string) error {
 		Resolution string          `json:"resolution"`
 		Additional json.RawMessage `json:"additionalInformation"`
 	}
-	if lenient(redact(body, secrets), &said) == nil {
+	if lenient(redact(unescaped(body), secrets), &said) == nil {
 		e.Code, e.Message, e.Resolution = said.Code, said.Message, said.Resolution
 		if !bytes.Equal(said.Additional, []byte("null")) {
 			e.Details = said.Additional
 		}
 	}
 	return e
+}
+
+// unescaped is a JSON text as encode writes it, so that what is looked for in it
+// has one spelling. What is no JSON stays as it is.
+func unescaped(body []byte) []byte {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	var v any
+	if dec.Decode(&v) != nil {
+		return body
+	}
+	text, err := encode(v)
+	if err != nil {
+		return body
+	}
+	return text
 }
 
 // redact takes our own secrets out of what the provider quotes.
