@@ -2,6 +2,7 @@ package callback
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -435,6 +436,22 @@ func TestBodySize(t *testing.T) {
 				t.Errorf("status = %d, want %d", w.Code, tt.status)
 			}
 		})
+	}
+}
+
+// What is signed is what arrived: nothing is unpacked, whoever packed it.
+func TestAPackedBodyIsNotUnpacked(t *testing.T) {
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	_, _ = zip.Write([]byte(`{"receipts":[{"id":"p-1","status":"read"}]}`))
+	if err := zip.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f := newFixture(t, nil)
+	resp := f.do(t, http.MethodPost, path(shop), packed.String(),
+		signatureHeader, shopDialect.sign(packed.Bytes()), "Content-Encoding", "gzip", "Content-Type", "application/json")
+	if resp.StatusCode != http.StatusBadRequest || len(f.store.got()) > 0 {
+		t.Errorf("status %d, stored %v", resp.StatusCode, f.store.got())
 	}
 }
 

@@ -1,6 +1,8 @@
 package sender
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -159,4 +162,43 @@ func TestBytesLeaveOnlyAfterTheLastLook(t *testing.T) {
 		}
 		server.Close()
 	}
+}
+
+// A transport unpacks by itself what it asked to be packed.
+func TestAnAnswerIsUnpackedNoFurtherThanItIsRead(t *testing.T) {
+	const size = 64 << 20
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	if _, err := io.CopyN(zip, zeros{}, size); err != nil {
+		t.Fatal(err)
+	}
+	if err := zip.Close(); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(packed.Bytes())
+	}))
+	defer server.Close()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	d := &Desk{Options: Options{Pacer: &fakePacer{}, Client: &http.Client{Transport: transport}}}
+	call := Call{Message: &gateway.Message{ID: "m", Recipient: recipient}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, answer, err := d.call(t.Context(), &fakeProvider{url: server.URL}, call, func(context.Context) error { return nil }, func() {})
+	runtime.ReadMemStats(&after)
+	if err != nil || answer == nil || len(answer.Body) != MaxAnswer {
+		t.Fatalf("answer %v, %v", answer, err)
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 16*MaxAnswer {
+		t.Errorf("%d bytes of memory for %d that are read", used, MaxAnswer)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
