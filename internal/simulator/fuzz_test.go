@@ -1,8 +1,13 @@
 package simulator
 
 import (
+	"bytes"
 	"encoding/json"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // FuzzParse wants that no body brings a dialect down, that what is refused
@@ -67,4 +72,69 @@ func parsersOf(s *Simulator) []accountParser {
 		}
 	}
 	return all
+}
+
+// FuzzRoutes wants that nothing which is posted to the rest of a simulator,
+// whatever it says, brings it down: each answer is one of HTTP's, and JSON if it
+// says so. Messages are FuzzParse's, and faults may hang on purpose.
+func FuzzRoutes(f *testing.F) {
+	routes := []string{
+		"POST /oauth2/token", "POST /v1/users/login", "POST /v1/users/logout", "POST /v1/contacts", "GET /v1/health", "POST /v1/media",
+		"POST /v23.0/106540352242922/media", "POST /_sim/provisioning", "POST /_sim/inbound",
+		"POST /whatsapp/v1/bot-eu-1/provision/optin", "POST /whatsapp/v1/bot-eu-1/capability",
+	}
+	const project = "/v1/projects/" + projectID
+	for _, route := range []string{
+		"GET /whatsapp", "POST /whatsapp", "PATCH /whatsapp", "POST /whatsapp/longLivedAccessToken", "POST /whatsapp/wabaDetails",
+		"GET /whatsapp/senders", "POST /whatsapp/senders", "PATCH /whatsapp/senders/s-1", "POST /whatsapp/senders/s-1/register",
+		"POST /whatsapp/senders/s-1/verify", "GET /whatsapp/templates", "POST /webhooks", "PUT /webhooks/1",
+	} {
+		method, path, _ := strings.Cut(route, " ")
+		routes = append(routes, method+" "+project+path)
+	}
+	for i := range routes {
+		for _, body := range []string{
+			`{}`, `{"name":"x","phoneNumber":"+46700000001","metadata":{"displayName":"x"},"code":"123456","target":"https://example.com","blocking":"wait","contacts":["+46732001122"],"new_password":"N3w!"}`,
+			`{"account":"cloud","from":"46732001122","text":"STOP","numbers":["46732001122"]}`, `grant_type=client_credentials`,
+		} {
+			f.Add(uint(i), "", []byte(body))
+		}
+	}
+	f.Add(uint(0), "pageSize=-1&pageToken=%ff", []byte(nil))
+	gate, began := &gateway{}, time.Now()
+	var minutes atomic.Int64
+	s := New(Options{
+		Now:       func() time.Time { return began.Add(time.Duration(minutes.Load()) * time.Minute) },
+		Accounts:  []Account{cloudAccount(), sinchAccount(), v2Account(), onPremAccount(), conversationAccount()},
+		Callbacks: CallbackOptions{Transport: gate},
+	})
+	f.Cleanup(func() { _ = s.Close(f.Context()) })
+	keys := map[string][2]string{"/v1/projects": {"key-1", "secret-1"}, "/oauth2": {"key-1", "secret-1"}, "/v1/users": {"gateway", "Str0ng!Pass"}}
+	bearers := map[string]string{"/v1/": "OPTOKEN", "/v23.0": "EAATOKEN", "/whatsapp": "tok-v1"}
+	f.Fuzz(func(t *testing.T, route uint, query string, body []byte) {
+		minutes.Add(1) // nobody is too fast
+		s.reset()
+		method, path, _ := strings.Cut(routes[route%uint(len(routes))], " ")
+		r := httptest.NewRequestWithContext(t.Context(), method, path, bytes.NewReader(body))
+		r.URL.RawQuery = query
+		r.Header.Set("Content-Type", "application/json")
+		for prefix, token := range bearers {
+			if strings.HasPrefix(path, prefix) {
+				r.Header.Set("Authorization", "Bearer "+token)
+			}
+		}
+		for prefix, key := range keys {
+			if strings.HasPrefix(path, prefix) {
+				r.SetBasicAuth(key[0], key[1])
+			}
+		}
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		if w.Code < 200 || w.Code >= 500 {
+			t.Errorf("%s %s: status %d: %s", method, path, w.Code, w.Body)
+		}
+		if strings.HasPrefix(w.Header().Get("Content-Type"), "application/json") && w.Body.Len() > 0 && !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%s %s: %s", method, path, w.Body)
+		}
+	})
 }
