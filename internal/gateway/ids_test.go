@@ -162,3 +162,42 @@ func TestFirstMessageIDBeforeItsTimeIsBelowEveryID(t *testing.T) {
 		t.Errorf("%q of the far future isn't above %q", FirstMessageID("shop-eu", late), id)
 	}
 }
+
+// An id that is valid has the one length and the one alphabet there are, and
+// stands between the first id of its account and time and the next.
+func FuzzMessageID(f *testing.F) {
+	f.Add(string(NewMessageID("shop-eu", noon)))
+	f.Add(string(FirstMessageID("shop-eu", time.Time{})))
+	f.Add(strings.Repeat("i", idLength))
+	f.Add(strings.Repeat("\u00e9", idLength/2))
+	f.Add("")
+	f.Fuzz(func(t *testing.T, s string) {
+		id := MessageID(s)
+		if id.Valid() != BatchID(s).Valid() || id.Tag() != BatchID(s).Tag() {
+			t.Errorf("%q: a message's and a batch's differ", s)
+		}
+		if !strings.HasPrefix(s, id.Tag()) || len(id.Tag()) != 0 && len(id.Tag()) != tagLength {
+			t.Errorf("%q: tag %q", s, id.Tag())
+		}
+		if !id.Valid() {
+			return
+		}
+		if len(s) != idLength || strings.ContainsFunc(s, func(r rune) bool { return !strings.ContainsRune(idAlphabet, r) }) {
+			t.Errorf("%q is let through", s)
+		}
+		if b, err := idEncoding.DecodeString(s[tagLength:]); err != nil || idEncoding.EncodeToString(b) != s[tagLength:] {
+			t.Errorf("%q can't be read: %v", s, err)
+		}
+	})
+}
+
+func FuzzParseProviderMessageID(f *testing.F) {
+	for _, n := range []int{0, 1, maxProviderMessageID, maxProviderMessageID + 1, 1 << 20} {
+		f.Add(strings.Repeat("w", n))
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if id := ParseProviderMessageID(s); string(id) != s && (id != "" || len(s) <= maxProviderMessageID) || len(id) > maxProviderMessageID {
+			t.Errorf("%.40q… of %d bytes is read as one of %d", s, len(s), len(id))
+		}
+	})
+}

@@ -141,9 +141,9 @@ type Poll struct {
 type Inbound struct {
 	From    Recipient
 	At      time.Time // zero: it wasn't told
-	Text    string  // to be looked at for opt-out words, never stored
-	Consent Consent // what it says about being written to; empty: nothing
-	Aside   bool    // it opens no service window
+	Text    string    // to be looked at for opt-out words, never stored
+	Consent Consent   // what it says about being written to; empty: nothing
+	Aside   bool      // it opens no service window
 }
 
 // Instant is a time that a provider has told, in UTC, or the zero time if it is

@@ -304,7 +304,7 @@ func Large(tb testing.TB, document, item string, n int) []byte {
 func CheckLarge(t *testing.T, p Parser, raw []byte, entries int) {
 	t.Helper()
 	const (
-		each = 32              // bytes of memory for one of the body
+		each = 8               // bytes of memory for one of the body
 		long = 5 * time.Second // with the race detector, on a busy machine
 	)
 	var before, after runtime.MemStats
