@@ -63,6 +63,9 @@ func (d *Desk) call(ctx context.Context, p Provider, c Call, depart func(context
 		if known, ok := errors.AsType[*gateway.Error](err); ok {
 			return refusal(known), nil, nil
 		}
+		if v, ok := errors.AsType[*Verdict](err); ok {
+			return v.Result, nil, nil
+		}
 		d.Log.ErrorContext(ctx, "a request couldn't be made", "message", c.Message.ID, "err", defectName(err))
 		return defect("the request couldn't be made", false), nil, nil
 	}

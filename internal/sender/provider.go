@@ -22,8 +22,8 @@ type Provider interface {
 	MediaRule(kind gateway.MediaKind) gateway.MediaRule
 
 	// NewRequest renders the call: method, URL, headers, body with its length.
-	// An error that is a *gateway.Error ends the attempt as its class says;
-	// any other is a defect.
+	// An error that is a *gateway.Error ends the attempt as its class says, and
+	// a *Verdict as that says; any other is a defect.
 	NewRequest(ctx context.Context, c Call) (*http.Request, error)
 
 	// Interpret reads a complete answer. It never fails: what it can't
@@ -39,12 +39,19 @@ type Preparer interface {
 	Prepare(ctx context.Context)
 }
 
+// Verdict is an error of NewRequest that knows in full what the attempt came to:
+// Recover found it out.
+type Verdict struct{ Result gateway.Result }
+
+func (v *Verdict) Error() string { return v.Result.Error.Error() }
+
 // Recoverer is a Provider that can do something about certain refusals.
 type Recoverer interface {
 	// Recover is given an answer that took nothing, does what must be done
 	// before the same call can succeed (a fresh login, a check of the recipient)
 	// and reports whether the call may be made again now, as part of the same
-	// attempt. It is asked at most twice for one attempt.
+	// attempt. It is asked at most twice for one attempt, and by a worker that
+	// stops not at all: what Interpret said must be right then too.
 	Recover(ctx context.Context, c Call, a Answer) (again bool)
 }
 

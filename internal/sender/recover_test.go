@@ -2,6 +2,7 @@ package sender
 
 import (
 	"context"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +75,52 @@ func TestRecovery(t *testing.T) {
 			})
 		})
 	}
+}
+
+// learned is a provider that finds out why a call was refused.
+type learned struct {
+	*renewing
+	verdict gateway.Result
+}
+
+func (p *learned) NewRequest(ctx context.Context, c Call) (*http.Request, error) {
+	if p.recovered > 0 {
+		return nil, &Verdict{Result: p.verdict}
+	}
+	return p.renewing.NewRequest(ctx, c)
+}
+
+func TestWhatAProviderFindsOutIsWhatTheAttemptCameTo(t *testing.T) {
+	var p *learned
+	inBubbleWith(t, func(o *Options) {
+		account := o.Account
+		o.Account = func() (*gateway.Account, Provider) {
+			a, fake := account()
+			if p == nil {
+				p = &learned{
+					renewing: &renewing{fakeProvider: fake.(*fakeProvider), again: func(int) bool { return true }},
+					verdict: gateway.Result{
+						Outcome: gateway.OutcomeRejected, Scope: gateway.ScopeRecipient,
+						Error:    &gateway.Error{Class: gateway.ClassRecipient, Code: "1006", Title: "gone"},
+						Suppress: &gateway.Suppression{Scope: gateway.SuppressAll, Reason: "not on WhatsApp"},
+					},
+				}
+			}
+			return a, p
+		}
+	}, func(w *world) {
+		w.net.next = []wire{{status: 401}}
+		task := w.post()
+		w.process(task)
+		synctest.Wait()
+		ended := w.expect(task, gateway.StatusFailed).endings
+		if n := len(w.net.at); n != 1 {
+			w.Errorf("%d calls, want one", n)
+		}
+		if s := ended[len(ended)-1].Suppress; s == nil || *s != *p.verdict.Suppress {
+			w.Errorf("suppressed %+v", s)
+		}
+	})
 }
 
 func TestRepeatedCallPassesTheGateAgain(t *testing.T) {

@@ -150,7 +150,11 @@ func judge(status, code int, w wireError) rule {
 	switch {
 	case code == status: // a host that repeats its status: not the code of a message
 		return judgeStatus(status)
-	case code == codeNotFound && unknownContact(w), code == codeRecipientType && saysNotOnWhatsApp(w):
+	case code == codeNotFound && unknownContact(w):
+		// That the host has never asked for the number says nothing about it: see
+		// Recover. Where nobody asks (a worker that stops), the next attempt does.
+		return transient(0)
+	case code == codeRecipientType && saysNotOnWhatsApp(w):
 		return notOnWhatsApp()
 	}
 	if r, ok := codes[code]; ok {

@@ -74,13 +74,14 @@ func answerCases() []providertest.AnswerCase {
 			Want: suspended("1005", "Access denied"),
 		},
 		{
-			Name: "R-09 unknown contact", Status: 404, Body: `{"errors":[{"code":1006,"title":"Resource not found","details":"unknown contact"}]}`,
-			Want: gone("1006", "Resource not found"),
+			Name: "R-09 unknown contact: only who asks the host knows whether they are on WhatsApp", Status: 404,
+			Body: `{"errors":[{"code":1006,"title":"Resource not found","details":"unknown contact"}]}`,
+			Want: transient("1006", "Resource not found"),
 		},
 		{
 			Name: "R-09 unknown contact as 360dialog says it", Status: 404,
 			Body: `{"errors":[{"code":1006,"title":"Resource not found","details":"Could not retrieve phone number from contact store"}]}`,
-			Want: gone("1006", "Resource not found"),
+			Want: transient("1006", "Resource not found"),
 		},
 		{
 			Name: "1006 of a file", Status: 404, Body: `{"errors":[{"code":1006,"title":"Resource not found","details":"media f043afd0 not found"}]}`,

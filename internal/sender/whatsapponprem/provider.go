@@ -94,10 +94,10 @@ func keyOf(c sender.Call) attemptKey { return attemptKey{message: c.Message.ID, 
 
 // attemptState is what Recover must know of an attempt.
 type attemptState struct {
-	generation uint64         // of the token it was last sent with
-	loggedIn   bool           // anew, for it
-	resolved   bool           // its recipient was looked up for it
-	verdict    *gateway.Error // what NewRequest has to say in place of a request
+	generation uint64 // of the token it was last sent with
+	loggedIn   bool   // anew, for it
+	resolved   bool   // its recipient was looked up for it
+	verdict    error  // what NewRequest has to say in place of a request
 }
 
 // New makes the provider of one host. It does not connect.
@@ -177,8 +177,9 @@ func (p *Provider) Prepare(ctx context.Context) {
 // NewRequest renders the call, and logs in before where that is due. What
 // Check would refuse is a permanent error here too: an account may have changed
 // its provider since the message was accepted. A login that fails is an error
-// of class suspended, throttled or transient. Other errors are defects: a base
-// URL that is none, or raw parameters that are no JSON.
+// of class suspended, throttled or transient; what Recover has learned ends the
+// attempt too. Other errors are defects: a base URL that is none, or raw
+// parameters that are no JSON.
 func (p *Provider) NewRequest(ctx context.Context, c sender.Call) (*http.Request, error) {
 	if refused := p.Check(c.Message); len(refused) > 0 {
 		return nil, unsupported(refused)
@@ -206,7 +207,7 @@ func (p *Provider) NewRequest(ctx context.Context, c sender.Call) (*http.Request
 	return req, nil
 }
 
-func (p *Provider) takeVerdict(key attemptKey) *gateway.Error {
+func (p *Provider) takeVerdict(key attemptKey) error {
 	verdict := p.attempts.get(key).verdict
 	if verdict != nil {
 		p.attempts.update(key, func(s *attemptState) { s.verdict = nil })

@@ -16,9 +16,8 @@ const invalid = "invalid"
 // asks the host for a contact it says it doesn't know, once for an attempt. Its
 // cost for other answers is reading them.
 //
-// Where the refusal itself isn't what the attempt came to (the contact couldn't
-// be asked for), NewRequest tells that in place of the call that Recover lets
-// be made.
+// What the host says of a contact ends the attempt where it can't be sent to:
+// NewRequest tells that in place of the call that Recover lets be made.
 func (p *Provider) Recover(ctx context.Context, c sender.Call, a sender.Answer) (again bool) {
 	e, _ := read(a.Body)
 	code, w := e.code()
@@ -26,7 +25,8 @@ func (p *Provider) Recover(ctx context.Context, c sender.Call, a sender.Answer) 
 	case p.session != nil && deniesToken(a):
 		return p.logInAgain(ctx, keyOf(c))
 	case w.Code != "" && code == codeNotFound && unknownContact(w):
-		return p.resolve(ctx, c)
+		p.resolve(ctx, c, p.describe(code, w))
+		return true
 	}
 	return false
 }
@@ -51,35 +51,35 @@ func (p *Provider) logInAgain(ctx context.Context, key attemptKey) bool {
 	return refused == nil
 }
 
-// resolve asks the host for the recipient. Only a host that says they aren't on
-// WhatsApp lets the refusal stand as it is, with its suppression.
-func (p *Provider) resolve(ctx context.Context, c sender.Call) bool {
+// resolve asks the host for a recipient it says it doesn't know. Only one that
+// it says isn't on WhatsApp is put on the list of those not to be sent to.
+func (p *Provider) resolve(ctx context.Context, c sender.Call, refusal *gateway.Error) {
 	key := keyOf(c)
 	if p.attempts.get(key).resolved {
 		p.answer(key, unknownTo("the host doesn't know the recipient under the number it gave"))
-		return true
+		return
 	}
 	p.attempts.update(key, func(s *attemptState) { s.resolved = true })
 	found, refused := p.lookUp(ctx, c.Message.Recipient)
+	waID := digits(string(found.WaID))
 	switch {
 	case refused != nil:
 		p.answer(key, refused)
-		return true
 	case found.Status == invalid:
 		p.aliases.update(c.Message.Recipient, func(alias *string) { *alias = "" })
-		return false
-	case digits(string(found.WaID)) != "":
-		p.aliases.update(c.Message.Recipient, func(alias *string) { *alias = digits(string(found.WaID)) })
-		return true
+		p.answer(key, &sender.Verdict{Result: p.result(notOnWhatsApp(), nil, refusal)})
+	case waID != "":
+		p.aliases.update(c.Message.Recipient, func(alias *string) { *alias = waID })
+	default:
+		p.answer(key, &gateway.Error{
+			Class: gateway.ClassTransient, Code: "contact_check", Title: "the host couldn't say whether it knows the recipient",
+			Detail: p.clean(string(found.Status)),
+		})
 	}
-	p.answer(key, &gateway.Error{
-		Class: gateway.ClassTransient, Code: "contact_check", Title: "the host couldn't say whether it knows the recipient",
-		Detail: p.clean(string(found.Status)),
-	})
-	return true
 }
 
-func (p *Provider) answer(key attemptKey, e *gateway.Error) {
+// answer has NewRequest tell e.
+func (p *Provider) answer(key attemptKey, e error) {
 	p.attempts.update(key, func(s *attemptState) { s.verdict = e })
 }
 

@@ -179,18 +179,17 @@ func TestAnUnknownContactIsLookedUpOnce(t *testing.T) {
 }
 
 func TestACheckOfAContactSaysWhatItMeans(t *testing.T) {
-	const stands = "the refusal stands"
 	for _, c := range []struct {
 		name   string
 		answer reply
 		to     string // sent again
-		told   string // by NewRequest, or stands
+		told   string // by NewRequest
 	}{
 		{"the host's number differs", reply{status: 200, body: `{"contacts":[{"input":"+250788123123","status":"valid","wa_id":"25078812312"}]}`}, "25078812312", ""},
 		{"the host's number is the same", reply{status: 200, body: `{"contacts":[{"input":"+250788123123","status":"valid","wa_id":"250788123123"}]}`}, "250788123123", ""},
 		{"the input is echoed another way", reply{status: 201, body: `{"contacts":[{"input":"250 788 123 123","status":"valid","wa_id":250788123123}]}`}, "250788123123", ""},
-		{"not on WhatsApp", reply{status: 200, body: `{"contacts":[{"input":"+250788123123","status":"invalid"}]}`}, "", stands},
-		{"not on WhatsApp, by an error", reply{status: 400, body: `{"errors":[{"code":1013,"title":"User is not valid"}]}`}, "", stands},
+		{"not on WhatsApp", reply{status: 200, body: `{"contacts":[{"input":"+250788123123","status":"invalid"}]}`}, "", "recipient 1006, not on WhatsApp"},
+		{"not on WhatsApp, by an error", reply{status: 400, body: `{"errors":[{"code":1013,"title":"User is not valid"}]}`}, "", "recipient 1006, not on WhatsApp"},
 		{"still at it", reply{status: 200, body: `{"contacts":[{"input":"+250788123123","status":"processing"}]}`}, "", "transient contact_check"},
 		{"failed", reply{status: 200, body: `{"contacts":[{"input":"+250788123123","status":"failed"}]}`}, "", "transient contact_check"},
 		{"valid, without a number", reply{status: 200, body: `{"contacts":[{"input":"+250788123123","status":"valid"}]}`}, "", "transient contact_check"},
@@ -213,16 +212,15 @@ func TestACheckOfAContactSaysWhatItMeans(t *testing.T) {
 			if _, _, err := render(t, p, call); err != nil {
 				t.Fatal(err)
 			}
-			if again := p.Recover(t.Context(), call, noContact); again != (c.told != stands) {
-				t.Fatalf("again: %v", again)
-			}
-			if c.told == stands {
-				return
+			if !p.Recover(t.Context(), call, noContact) {
+				t.Fatal("the answer isn't told")
 			}
 			_, to, err := render(t, p, call)
 			told := ""
 			if e, ok := errors.AsType[*gateway.Error](err); ok {
 				told = string(e.Class) + " " + e.Code
+			} else if v, ok := errors.AsType[*sender.Verdict](err); ok {
+				told = string(v.Result.Error.Class) + " " + v.Result.Error.Code + ", " + v.Result.Suppress.Reason
 			} else if err != nil {
 				t.Fatal(err)
 			}
@@ -236,6 +234,28 @@ func TestACheckOfAContactSaysWhatItMeans(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// R-09 of the reference: who the host says isn't on WhatsApp isn't sent to again.
+func TestWhoIsNotOnWhatsAppIsNotSentToAgain(t *testing.T) {
+	h := newHost()
+	h.contacts = `{"contacts":[{"input":"+250788123123","status":"invalid"}]}`
+	p := whatsapponprem.New(loggingIn(h))
+	c := plainCall(t, "m1")
+	if _, _, err := render(t, p, c); err != nil {
+		t.Fatal(err)
+	}
+	p.Recover(t.Context(), c, noContact)
+	_, _, err := render(t, p, c)
+	v, ok := errors.AsType[*sender.Verdict](err)
+	if !ok {
+		t.Fatalf("told %v", err)
+	}
+	want := gone("1006", "Resource not found")
+	want.Error.Detail = "unknown contact"
+	if diff := cmp.Diff(want, v.Result); diff != "" {
+		t.Errorf("verdict (-want +got):\n%s", diff)
 	}
 }
 
