@@ -39,6 +39,7 @@ type lane struct {
 	priority gateway.Priority
 	desk     Desk
 	line     *line
+	client   *linedClient
 	server   *asynq.Server
 	log      *slog.Logger
 
@@ -65,7 +66,11 @@ func (l *lane) open(bound context.Context, account gateway.AccountID, o *Options
 	for i, queue := range queues {
 		weights[queue] = len(queues) - i
 	}
-	l.server = asynq.NewServerFromRedisClient(&linedClient{UniversalClient: o.Redis, line: l.line, bound: bound}, asynq.Config{
+	l.client = &linedClient{UniversalClient: o.Redis, line: l.line, bound: bound}
+	if len(queues) > 1 {
+		l.client.first = pendingKey(queues[0])
+	}
+	l.server = asynq.NewServerFromRedisClient(l.client, asynq.Config{
 		Concurrency:              laneConcurrency,
 		Queues:                   weights,
 		StrictPriority:           true,

@@ -141,6 +141,24 @@ type linedClient struct {
 	redis.UniversalClient
 	line  *line
 	bound context.Context
+
+	// first is the pending list that is served first, of a lane that has two;
+	// barren is until when it isn't asked, for it was found empty.
+	first  string
+	barren atomic.Pointer[time.Time]
+}
+
+// barrenFor is how long a lane's retries aren't asked for after there were none.
+// asynq would ask before each task, which is a third of a task's cost.
+const barrenFor = 100 * time.Millisecond
+
+// lookAgain has the next dequeue ask all queues.
+func (c *linedClient) lookAgain() { c.barren.Store(nil) }
+
+// skips reports whether the dequeue is of the list that was found empty.
+func (c *linedClient) skips(keys []string) bool {
+	until := c.barren.Load()
+	return until != nil && keys[0] == c.first && time.Now().Before(*until)
 }
 
 // EvalSha runs a script of asynq's.
@@ -173,9 +191,17 @@ func (c *linedClient) bounded(ctx context.Context) (context.Context, context.Can
 func (c *linedClient) run(ctx context.Context, keys []string, args []any, call func() *redis.Cmd) (cmd *redis.Cmd) {
 	switch {
 	case isDequeue(keys):
+		if c.skips(keys) {
+			cmd = redis.NewCmd(ctx)
+			cmd.SetErr(redis.Nil)
+			return cmd
+		}
 		cmd = call()
 		if id, ok := dequeued(cmd); ok {
 			c.line.leave(id)
+		} else if cmd.Err() == redis.Nil && keys[0] == c.first { //nolint:errorlint // go-redis returns the value itself
+			until := time.Now().Add(barrenFor)
+			c.barren.Store(&until)
 		} else if err := cmd.Err(); err != nil && err != redis.Nil && !unknownScript(err) { //nolint:errorlint // go-redis returns the value itself
 			pause(ctx, calmDown)
 		}

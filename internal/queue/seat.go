@@ -511,6 +511,7 @@ func (s *seat) want(p gateway.Priority) {
 	slot.wanted = true
 	if slot.lane != nil {
 		slot.lane.touch()
+		slot.lane.client.lookAgain()
 	}
 }
 

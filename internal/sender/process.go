@@ -393,10 +393,13 @@ func (d *Desk) enter(a *attempt) (verdict gateway.Verdict, err error) {
 	return verdict, nil
 }
 
+// nonceLength is enough to tell one message's attempts apart: 50 bits.
+const nonceLength = 10
+
 // intend writes the intent. An answer that was lost may have been a yes, so it
 // asks again with the same nonce until it knows.
 func (d *Desk) intend(a *attempt) (verdict gateway.Verdict, err error) {
-	a.nonce = rand.Text()
+	a.nonce = rand.Text()[:nonceLength]
 	a.startedAt = time.Now()
 	in := gateway.Intent{
 		Lease: d.Lease, Task: a.task, Nonce: a.nonce,

@@ -25,6 +25,9 @@ const OutboxPatience = 2 * time.Second
 // lost ring is made up for within two.
 const ringPatience = 900 * time.Millisecond
 
+// reminderLife is how long one reminder stands for those that follow it.
+const reminderLife = 100 * time.Millisecond
+
 // Accept writes the message durably, or answers a repetition as the first time.
 // The account's owner is told to look after it within two seconds, so that a
 // message whose task or ring gets lost is still sent. The message is of no
@@ -38,10 +41,6 @@ func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, e
 	if err != nil {
 		return gateway.Accepted{}, err
 	}
-	// Before the write, so that a crash right after it leaves nothing unseen.
-	if err := s.remind(ctx, m.Account, ringPatience); err != nil {
-		return gateway.Accepted{}, unavailable("accept", string(m.ID), err)
-	}
 	got, err := s.runReplicated(ctx, acceptScript, m.Account, args...)
 	if err != nil {
 		return gateway.Accepted{}, unavailable("accept", string(m.ID), err)
@@ -52,17 +51,29 @@ func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, e
 	if text, ok := strings.CutPrefix(got[0], string(gateway.LineKnown)); ok {
 		first, err := decodeAccepted(text)
 		first.Replayed = first.ID != m.ID // the client may have sent our own command twice
+		s.remindSoon(ctx, m.Account) // who repeats a post may have had no answer, because we died over it
 		return first, err
 	}
-	// And after it: the owner may have looked in between, and found nothing. What
-	// is scheduled rings no bell, so this has to be right to the moment. The
-	// message is safe whatever becomes of it.
+	// What is scheduled rings no bell, so this has to be right to the moment.
 	if answer.Status == gateway.StatusScheduled && time.Until(m.SendAt) < ringPatience {
 		_ = s.remindAt(ctx, m.Account, m.SendAt)
 	} else {
-		_ = s.remind(ctx, m.Account, ringPatience)
+		s.remindSoon(ctx, m.Account)
 	}
 	return answer, nil
+}
+
+// remindSoon has the account looked after within ringPatience; reminders that
+// come together are one. What it is for is safe whatever becomes of it: the owner
+// looks by itself too, once a minute.
+func (s *Store) remindSoon(ctx context.Context, account gateway.AccountID) {
+	began := time.Now()
+	if last, ok := s.reminded.Load(account); ok && began.Sub(last.(time.Time)) < reminderLife { //nolint:forcetypeassert // nothing else is stored
+		return
+	}
+	if s.remind(ctx, account, ringPatience) == nil {
+		s.reminded.Store(account, began)
+	}
 }
 
 // answerTo is what the first post of a message is answered.

@@ -54,14 +54,11 @@ func (s *Store) AcceptLines(ctx context.Context, batch gateway.BatchID, posts []
 			return nil, err
 		}
 	}
-	if err := s.remind(ctx, account, ringPatience); err != nil {
-		return nil, unavailable("accept lines of", string(batch), err)
-	}
 	got, err := s.runReplicated(ctx, acceptScript, account, args...)
 	if err != nil {
 		return nil, unavailable("accept lines of", string(batch), err)
 	}
-	_ = s.remind(ctx, account, ringPatience) // as in Accept
+	s.remindSoon(ctx, account)
 	verdicts := make([]gateway.LineVerdict, len(posts))
 	for i, text := range got {
 		verdicts[i] = gateway.LineVerdict(text)

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -42,6 +43,8 @@ type Options struct {
 type Store struct {
 	rdb  redis.UniversalClient
 	opts Options
+
+	reminded sync.Map // account -> when its owner was last reminded of what is new
 }
 
 // New returns a store over rdb, which stays the caller's to close.
