@@ -11,13 +11,14 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
+	"time"
 
 	"sluice/internal/gateway"
 )
 
 // fakeDialect speaks a dialect of its own: signed with HMAC-SHA256 over the raw
 // body in X-Signature, its JSON {"receipts":[{"message","id","status"}],
-// "inbound":[{"from","text"}]}, other keys ignored.
+// "inbound":[{"from","text"}],"halts":[seconds]}, other keys ignored.
 type fakeDialect struct {
 	secret string
 	token  string // of the challenge
@@ -52,6 +53,7 @@ func (d fakeDialect) Parse(raw []byte) (gateway.Callback, error) {
 			From gateway.Recipient `json:"from"`
 			Text string            `json:"text"`
 		} `json:"inbound"`
+		Halts []int `json:"halts"`
 	}
 	var c gateway.Callback
 	if err := json.Unmarshal(raw, &envelope); err != nil {
@@ -73,6 +75,9 @@ func (d fakeDialect) Parse(raw []byte) (gateway.Callback, error) {
 	}
 	for _, in := range envelope.Inbound {
 		c.Inbound = append(c.Inbound, gateway.Inbound{From: in.From, Text: in.Text})
+	}
+	for _, seconds := range envelope.Halts {
+		c.Halts = append(c.Halts, gateway.Halt{For: time.Duration(seconds) * time.Second, Outcome: gateway.OutcomeThrottled})
 	}
 	return c, errors.Join(errs...)
 }

@@ -178,7 +178,7 @@ func (in *Ingress) receive(w http.ResponseWriter, r *http.Request, message gatew
 		if namesOther(c, message) {
 			return resultOtherMessage, nil
 		}
-		c.Inbound = nil // the URL vouches for one message of ours, and for nobody's words
+		c.Inbound, c.Halts = nil, nil // the URL vouches for one message of ours, and for nobody's words
 	}
 	in.listen(&c, account)
 	if foreign := correlate(&c, account, message); foreign > 0 {
@@ -246,7 +246,7 @@ func (in *Ingress) authenticate(r *http.Request, d Dialect, raw []byte, message 
 }
 
 func (in *Ingress) apply(r *http.Request, account gateway.AccountID, c gateway.Callback) (result, error) {
-	if len(c.Receipts) == 0 && len(c.Inbound) == 0 {
+	if c.Empty() {
 		return resultIgnored, nil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), in.o.StoreTimeout)
@@ -259,7 +259,7 @@ func (in *Ingress) apply(r *http.Request, account gateway.AccountID, c gateway.C
 	}
 	in.o.Metrics.stored(in.provider(account), c.Receipts)
 	in.o.Log.DebugContext(r.Context(), "callback stored",
-		"account", account, "receipts", len(c.Receipts), "inbound", len(c.Inbound))
+		"account", account, "receipts", len(c.Receipts), "inbound", len(c.Inbound), "halts", len(c.Halts))
 	return resultStored, nil
 }
 

@@ -206,6 +206,15 @@ func TestPost(t *testing.T) {
 			provider: gateway.WhatsAppOnPrem, want: resultStored, status: 200, stored: oneReceipt(hosted, ""),
 		},
 		{
+			name: "what only halts the account is stored", target: path(shop), body: `{"halts":[30]}`, header: sign(`{"halts":[30]}`),
+			provider: gateway.WhatsAppCloud, want: resultStored, status: 200,
+			stored: []applied{{shop, gateway.Callback{Halts: []gateway.Halt{{For: 30 * time.Second, Outcome: gateway.OutcomeThrottled}}}}},
+		},
+		{
+			name: "the URL of an attempt doesn't vouch for what halts the account", target: linkPath(legacy, secretOne, legacyMessage, 2),
+			body: `{"halts":[30]}`, provider: gateway.SinchWhatsApp, want: resultIgnored, status: 200,
+		},
+		{
 			name: "unknown keys are acknowledged and nothing is stored", target: path(shop), body: `{"news":[1]}`, header: sign(`{"news":[1]}`),
 			provider: gateway.WhatsAppCloud, want: resultIgnored, status: 200,
 		},

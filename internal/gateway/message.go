@@ -1,6 +1,9 @@
 package gateway
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Message is what a caller asked to be sent, with every default filled in.
 type Message struct {
@@ -167,10 +170,52 @@ const (
 	ConsentStartMarketing Consent = "start-marketing"
 )
 
+// Halt is what a provider says of an account by itself, beside what became of
+// messages: nothing may begin for a while.
+type Halt struct {
+	For     time.Duration
+	Outcome Outcome // throttled or suspended
+	Reason  string
+	Scope   Scope
+}
+
+// suspendedHalt is long, for nobody tries in between: what is sent to a provider
+// that suspends an account by callbacks is taken first and fails then.
+const suspendedHalt = 15 * time.Minute
+
+// Halt is what follows for the account from a result that a callback tells;
+// false: nothing.
+func (r Result) Halt() (h Halt, ok bool) {
+	h = Halt{For: r.RetryAfter, Outcome: r.Outcome, Scope: r.Scope}
+	if r.Error != nil {
+		h.Reason = r.Error.Title
+	}
+	if r.Outcome == OutcomeSuspended {
+		h.For = max(h.For, suspendedHalt)
+	}
+	if r.Outcome != OutcomeSuspended && r.Outcome != OutcomeThrottled || !r.Scope.Wide() || h.For <= 0 {
+		return Halt{}, false
+	}
+	return h, true
+}
+
 // Callback is what one provider callback carries.
 type Callback struct {
 	Receipts []Receipt
 	Inbound  []Inbound
+	Halts    []Halt
+}
+
+// Halt adds what follows for the account from a result, once.
+func (c *Callback) Halt(r Result) {
+	if h, ok := r.Halt(); ok && !slices.Contains(c.Halts, h) {
+		c.Halts = append(c.Halts, h)
+	}
+}
+
+// Empty reports whether nothing is to be done about it.
+func (c *Callback) Empty() bool {
+	return len(c.Receipts) == 0 && len(c.Inbound) == 0 && len(c.Halts) == 0
 }
 
 // FieldError names one field of a request and what is wrong with it.

@@ -181,3 +181,30 @@ func TestErrorsAreFoundThroughWrapping(t *testing.T) {
 		t.Errorf("got %v", f)
 	}
 }
+
+func TestWhatACallbackTellsOfTheAccountHaltsIt(t *testing.T) {
+	because := &Error{Title: "why"}
+	for _, tc := range []struct {
+		name   string
+		result Result
+		want   []Halt
+	}{
+		{"a limit, for as long as it says", Result{Outcome: OutcomeThrottled, Scope: ScopeAccount, RetryAfter: time.Minute, Error: because}, []Halt{{time.Minute, OutcomeThrottled, "why", ScopeAccount}}},
+		{"a suspension, for long", Result{Outcome: OutcomeSuspended, Scope: ScopePortfolio, Error: because}, []Halt{{15 * time.Minute, OutcomeSuspended, "why", ScopePortfolio}}},
+		{"a suspension that says for how long", Result{Outcome: OutcomeSuspended, Scope: ScopeApp, RetryAfter: time.Hour}, []Halt{{time.Hour, OutcomeSuspended, "", ScopeApp}}},
+		{"a limit of a template is not the account's", Result{Outcome: OutcomeThrottled, Scope: ScopeTemplate, RetryAfter: time.Minute}, nil},
+		{"nor is one of a pair", Result{Outcome: OutcomeThrottled, Scope: ScopePair, RetryAfter: time.Minute}, nil},
+		{"a limit without a time", Result{Outcome: OutcomeThrottled, Scope: ScopeAccount}, nil},
+		{"a refusal says nothing of the account", Result{Outcome: OutcomeRejected, Scope: ScopeAccount}, nil},
+		{"nor does a fault", Result{Outcome: OutcomeTransient, Scope: ScopeAccount, RetryAfter: time.Minute}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var c Callback
+			c.Halt(tc.result)
+			c.Halt(tc.result) // told twice is told once
+			if !slices.Equal(c.Halts, tc.want) || c.Empty() != (tc.want == nil) {
+				t.Errorf("halts %+v, want %+v", c.Halts, tc.want)
+			}
+		})
+	}
+}

@@ -88,6 +88,9 @@ const (
 	ScopePortfolio Scope = "portfolio"
 )
 
+// Wide reports whether the scope takes in the whole account.
+func (s Scope) Wide() bool { return s == ScopeAccount || s == ScopeApp || s == ScopePortfolio }
+
 // Class groups the reasons why a message ended badly, for filters and people.
 type Class string
 

@@ -27,7 +27,7 @@ func (d *Desk) carryOut(a *attempt) {
 	strikes := strikes{message: throttledInARow(a.record.Attempts)}
 	switch result.Outcome {
 	case gateway.OutcomeThrottled:
-		if wide(result.Scope) {
+		if result.Scope.Wide() {
 			strikes.throttled = d.throttled.strike(sent)
 		}
 	case gateway.OutcomeSuspended:

@@ -99,7 +99,8 @@ func (d *Desk) current() (*gateway.Account, Provider) {
 	defer d.mu.Unlock()
 	account, provider := d.Account() // under the lock, so that an older one isn't applied last
 	if account != d.applied {
-		if d.applied != nil && d.suspended.n > 0 && !d.stopped {
+		held := d.suspended.n > 0 || d.kept.held.After(time.Now()) // by a callback perhaps
+		if d.applied != nil && held && !d.stopped {
 			d.running.Go(d.lift)
 		}
 		d.applied = account

@@ -270,6 +270,28 @@ func TestPausesAndHoldsAreSeenThroughKeep(t *testing.T) {
 	})
 }
 
+// A callback may have said that the account is suspended; no attempt did.
+func TestAHoldForCredentialsEndsWithTheirChange(t *testing.T) {
+	for why, want := range map[gateway.Outcome]bool{gateway.OutcomeSuspended: true, gateway.OutcomeThrottled: false} {
+		t.Run(string(why), func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				w.store.set(func(s *fakeStore) { s.holdUntil, s.why = time.Now().Add(15*time.Minute), why })
+				w.keep()
+				w.mu.Lock()
+				account := *w.account
+				w.account = &account
+				w.mu.Unlock()
+				w.desk.ShutUntil(gateway.Bulk)
+				synctest.Wait()
+				w.keep()
+				if open := w.desk.ShutUntil(gateway.Bulk).IsZero(); open != want {
+					w.Errorf("open %v, want %v", open, want)
+				}
+			})
+		})
+	}
+}
+
 func TestWhatIsParkedWhileKeepRunsIsNotForgotten(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.net.rest = wire{refuse: true}

@@ -87,7 +87,7 @@ func decide(r gateway.Result, a *gateway.Account, spent int, s strikes, backoff 
 func throttled(r gateway.Result, s strikes) decision {
 	base := max(r.RetryAfter, throttleBase)
 	switch {
-	case wide(r.Scope):
+	case r.Scope.Wide():
 		limit := max(base, throttleCap)
 		if base >= longThrottle {
 			limit = longestWait
@@ -98,11 +98,6 @@ func throttled(r gateway.Result, s strikes) decision {
 		return decision{next: gateway.StatusQueued, retryIn: grow(base, 4, s.message, pairCap)}
 	}
 	return decision{next: gateway.StatusQueued, retryIn: grow(base, 2, s.message, longestWait)}
-}
-
-// wide reports whether a scope holds the whole account.
-func wide(s gateway.Scope) bool {
-	return s == gateway.ScopeAccount || s == gateway.ScopeApp || s == gateway.ScopePortfolio
 }
 
 // grow is base × factor^n, at most limit (but never less than base).

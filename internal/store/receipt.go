@@ -14,7 +14,7 @@ import (
 // message isn't known yet is kept for an hour and applied when the send is
 // recorded. A receipt never takes a status back, and none is applied twice.
 // Inbound messages open a service window, and may put their sender on the
-// do-not-send list, or take them off.
+// do-not-send list, or take them off. Halts hold the account.
 //
 // Error: ErrUnavailable; then the whole callback is to be delivered again.
 func (s *Store) Apply(ctx context.Context, account gateway.AccountID, c gateway.Callback) error {
@@ -30,7 +30,7 @@ func (s *Store) Apply(ctx context.Context, account gateway.AccountID, c gateway.
 		if attempt > 0 || !redis.HasErrorPrefix(err, "NOSCRIPT") {
 			return unavailable("apply a callback of", string(account), err)
 		}
-		for _, script := range []*script{receiptScript, inboundScript} {
+		for _, script := range []*script{receiptScript, inboundScript, holdScript} {
 			if err := script.Load(ctx, s.rdb).Err(); err != nil {
 				return unavailable("load a script for", string(account), err)
 			}
@@ -61,6 +61,9 @@ func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gatew
 		}
 		inboundScript.EvalSha(ctx, pipe, keys, s.args(account,
 			string(in.From), in.At.UnixMilli(), window, string(in.Consent))...)
+	}
+	for _, h := range c.Halts {
+		holdScript.EvalSha(ctx, pipe, keys, s.args(account, h.For.Milliseconds(), h.Reason, string(h.Scope), string(h.Outcome))...)
 	}
 	cmds, err := pipe.Exec(ctx)
 	if err != nil {

@@ -841,6 +841,36 @@ func TestListFiltersAndPages(t *testing.T) {
 	})
 }
 
+func TestACallbackHaltsTheAccount(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		m := b.accept(text("+46732001122", "x"))
+		b.mustBegin(m.ID, 0, "n")
+		b.record(gateway.Ending{Message: m.ID, Nonce: "n", Next: gateway.StatusAccepted, ProviderMessageID: "P"})
+		c := gateway.Callback{
+			Receipts: []gateway.Receipt{{ProviderMessageID: "P", Status: gateway.StatusFailed, Error: &gateway.Error{Class: gateway.ClassSuspended, Code: "402"}}},
+			Halts: []gateway.Halt{
+				{For: 15 * time.Minute, Outcome: gateway.OutcomeSuspended, Reason: "payment", Scope: gateway.ScopeAccount},
+				{For: time.Minute, Outcome: gateway.OutcomeThrottled, Reason: "too fast", Scope: gateway.ScopeAccount},
+			},
+		}
+		for range 2 { // as providers do
+			b.must(b.Apply(t.Context(), shop, c))
+		}
+		if got := b.get(m.ID).Status; got != gateway.StatusFailed {
+			t.Errorf("status %s", got)
+		}
+		got, err := b.State(t.Context(), shop)
+		b.must(err)
+		if h := got.Hold; h == nil || h.Reason != "payment" || h.Scope != gateway.ScopeAccount || time.Until(h.Until) < 14*time.Minute {
+			t.Errorf("hold %+v", h)
+		}
+		b.must(b.Lift(t.Context(), shop, gateway.OutcomeSuspended)) // as a new configuration does
+		if got, err = b.State(t.Context(), shop); err != nil || got.Hold != nil {
+			t.Errorf("hold %+v, %v", got.Hold, err)
+		}
+	})
+}
+
 func TestStateOfAnAccount(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		b.accept(text("+46732001122", "x"))

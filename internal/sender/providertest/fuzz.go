@@ -80,8 +80,9 @@ func FuzzedCallback(t *testing.T, p Parser, raw []byte, reported ...gateway.Stat
 	if err == nil && !json.Valid(raw) {
 		t.Error("read what isn't JSON")
 	}
-	if err != nil && (len(c.Receipts)+len(c.Inbound) > 0 || len(err.Error()) > maxText) {
-		t.Errorf("told %d receipts and %d messages beside an error of %d bytes", len(c.Receipts), len(c.Inbound), len(err.Error()))
+	if err != nil && (!c.Empty() || len(err.Error()) > maxText) {
+		t.Errorf("told %d receipts, %d messages and %d halts beside an error of %d bytes",
+			len(c.Receipts), len(c.Inbound), len(c.Halts), len(err.Error()))
 	}
 	// An entry takes more bytes than these in any dialect, and one message says
 	// up to four things.

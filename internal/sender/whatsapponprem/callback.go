@@ -69,8 +69,9 @@ type status struct {
 
 // Parse reads a callback. It tolerates what it doesn't know, and leaves out
 // single entries it can't read; an error means that the body is no callback of
-// this dialect at all. Errors beside statuses speak of the host and tell
-// nothing of a message.
+// this dialect at all. Errors beside statuses speak of the host: they tell
+// nothing of a message, but may halt the account, as may the reason why a
+// message failed.
 func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 	var body map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &body); err != nil || body == nil {
@@ -85,8 +86,16 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 		if whatsapp.Decode(raw, &s) != nil {
 			continue
 		}
-		if r, ok := p.receipt(&s); ok {
+		r, why, ok := p.receipt(&s)
+		if ok {
 			out.Receipts = append(out.Receipts, r)
+			out.Halt(why)
+		}
+	}
+	for _, raw := range entries(body["errors"]) {
+		var w wireError
+		if whatsapp.Decode(raw, &w) == nil {
+			out.Halt(p.reason([]wireError{w}))
 		}
 	}
 	seen := map[whatsapp.Loose]bool{} // hosts may repeat a message within one callback
@@ -111,11 +120,12 @@ func entries(raw json.RawMessage) []json.RawMessage {
 }
 
 // receipt reads one status. "deleted" is what the customer did to a message of
-// theirs, "warning" speaks of a catalogue: neither says what became of ours.
-func (p *Provider) receipt(s *status) (gateway.Receipt, bool) {
-	r := gateway.Receipt{ProviderMessageID: gateway.ParseProviderMessageID(string(s.ID)), At: s.Timestamp.Instant()}
+// theirs, "warning" speaks of a catalogue: neither says what became of ours. why
+// is why a message failed.
+func (p *Provider) receipt(s *status) (r gateway.Receipt, why gateway.Result, ok bool) {
+	r = gateway.Receipt{ProviderMessageID: gateway.ParseProviderMessageID(string(s.ID)), At: s.Timestamp.Instant()}
 	if r.ProviderMessageID == "" || s.Type != "" && s.Type != "message" {
-		return r, false
+		return r, why, false
 	}
 	switch s.Status {
 	case "sending":
@@ -128,28 +138,26 @@ func (p *Provider) receipt(s *status) (gateway.Receipt, bool) {
 		r.Status = gateway.StatusRead
 	case "failed":
 		r.Status = gateway.StatusFailed
-		r.Error, r.Suppress = p.reason(s.Errors)
+		why = p.reason(s.Errors)
+		r.Error, r.Suppress = why.Error, why.Suppress
 	default:
-		return r, false
+		return r, why, false
 	}
-	return r, true
+	return r, why, true
 }
 
 // reason is why a message failed, by the first error that has a code. A code
 // that isn't documented is permanent: hosts report failures when they have
 // given up.
-func (p *Provider) reason(errs []wireError) (*gateway.Error, *gateway.Suppression) {
+func (p *Provider) reason(errs []wireError) gateway.Result {
 	for _, w := range errs {
 		code, ok := w.Code.Number()
 		if !ok {
 			continue
 		}
-		r := judge(0, code, w)
-		out := p.describe(code, w)
-		out.Class = r.class
-		return out, r.suppression()
+		return p.result(judge(0, code, w), nil, p.describe(code, w))
 	}
-	return &gateway.Error{Class: gateway.ClassPermanent, Title: "failed without an error code"}, nil
+	return p.result(permanent(), nil, &gateway.Error{Title: "failed without an error code"})
 }
 
 // inbound reads what one message means to sending. Reactions and notices say

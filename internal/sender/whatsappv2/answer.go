@@ -113,7 +113,8 @@ func (p *Provider) receipt(id string, s *report) (gateway.Receipt, bool) {
 		r.Status = gateway.StatusRead
 	case statusFailed:
 		r.Status = gateway.StatusFailed
-		r.Error, r.Suppress = p.reason(s.fault())
+		why := p.reason(s.fault())
+		r.Error, r.Suppress = why.Error, why.Suppress
 	}
 	if r.ProviderMessageID == "" || r.Status == "" {
 		return gateway.Receipt{}, false
@@ -122,11 +123,10 @@ func (p *Provider) receipt(id string, s *report) (gateway.Receipt, bool) {
 }
 
 // reason is why a message failed.
-func (p *Provider) reason(e *wireError) (*gateway.Error, *gateway.Suppression) {
-	r := judgeFailure(e)
-	out := &gateway.Error{Class: r.class, Title: cmp.Or(p.clean(e.title()), "failed without a reason"), Detail: p.clean(e.details())}
+func (p *Provider) reason(e *wireError) gateway.Result {
+	out := &gateway.Error{Title: cmp.Or(p.clean(e.title()), "failed without a reason"), Detail: p.clean(e.details())}
 	if code, ok := e.number(); ok {
 		out.Code = strconv.Itoa(code)
 	}
-	return out, r.suppression()
+	return p.result(judgeFailure(e), nil, out)
 }

@@ -52,6 +52,7 @@ type webhook struct {
 			Field whatsapp.Loose `json:"field"`
 			Value struct {
 				Statuses []status           `json:"statuses"`
+				Errors   []wireError        `json:"errors"`
 				Messages []whatsapp.Message `json:"messages"`
 			} `json:"value"`
 		} `json:"changes"`
@@ -84,9 +85,7 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 			return out, nil // another product of the same app
 		}
 	case w.Event == eventMessageStatus:
-		if r, ok := p.receipt(string(w.MessageID), &w.report); ok {
-			out.Receipts = append(out.Receipts, r)
-		}
+		p.note(&out, string(w.MessageID), &w.report)
 		return out, nil
 	case w.Event != "", string(bytes.TrimSpace(raw)) == "{}": // an event whose flat form isn't known, or nothing at all
 		return out, nil
@@ -100,9 +99,10 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 			}
 			for i := range c.Value.Statuses {
 				s := &c.Value.Statuses[i]
-				if r, ok := p.receipt(string(cmp.Or(s.ID, s.MessageID)), &s.report); ok {
-					out.Receipts = append(out.Receipts, r)
-				}
+				p.note(&out, string(cmp.Or(s.ID, s.MessageID)), &s.report)
+			}
+			for i := range c.Value.Errors { // of no message
+				out.Halt(p.reason(&c.Value.Errors[i]))
 			}
 			for i := range c.Value.Messages {
 				out.Inbound = append(out.Inbound, inbound(&c.Value.Messages[i])...)
@@ -110,6 +110,18 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 		}
 	}
 	return out, nil
+}
+
+// note adds one status, and what follows from it for the account.
+func (p *Provider) note(out *gateway.Callback, id string, s *report) {
+	r, ok := p.receipt(id, s)
+	if !ok {
+		return
+	}
+	out.Receipts = append(out.Receipts, r)
+	if r.Status == gateway.StatusFailed {
+		out.Halt(p.reason(s.fault()))
+	}
 }
 
 // instant reads the two ways in which the provider tells a time: RFC 3339, or
