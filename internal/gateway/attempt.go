@@ -33,7 +33,8 @@ type Ending struct {
 	Spent             bool // the attempt counts
 	Attempt           Attempt
 	ProviderMessageID ProviderMessageID
-	Error             *Error // of the message, unless accepted
+	Alias             Recipient // see Result
+	Error             *Error    // of the message, unless accepted
 	Suppress          *Suppression
 }
 

@@ -88,6 +88,7 @@ func (e *Error) Error() string {
 type Result struct {
 	Outcome           Outcome
 	ProviderMessageID ProviderMessageID // with OutcomeAccepted, and only then; an answer that holds none is OutcomeUnknown
+	Alias             Recipient         // with OutcomeAccepted: the number by which the provider knows the recipient, if it says; it may be another
 	Error             *Error            // nil only with OutcomeAccepted
 	Scope             Scope             // what the outcome is about; empty means ScopeMessage
 	RetryAfter        time.Duration     // the wait the provider asks for; zero: our policy decides

@@ -112,7 +112,7 @@ func (d *Desk) depart(ctx context.Context, a *attempt) error {
 func (d *Desk) record(a *attempt, sent time.Time, r gateway.Result, next decision) {
 	e := gateway.Ending{
 		Message: a.task.Message, Nonce: a.nonce, Next: next.next, RetryIn: next.retryIn, Spent: next.spent,
-		ProviderMessageID: r.ProviderMessageID, Error: r.Error, Suppress: r.Suppress,
+		ProviderMessageID: r.ProviderMessageID, Alias: r.Alias, Error: r.Error, Suppress: r.Suppress,
 		Attempt: gateway.Attempt{Number: a.call.Attempt, StartedAt: sent, EndedAt: time.Now(), Outcome: r.Outcome},
 	}
 	if r.Error != nil {

@@ -42,7 +42,7 @@ func (s *Store) Record(ctx context.Context, account gateway.AccountID, e gateway
 	}
 	_, err := s.run(ctx, recordScript, account,
 		e.Message.Local(), e.Nonce, statusLetters[e.Next], string(e.ProviderMessageID), encodeError(e.Error),
-		e.RetryIn.Milliseconds(), flag(e.Spent), encodeSuppression(e.Suppress), pollIn.Milliseconds(),
+		e.RetryIn.Milliseconds(), flag(e.Spent), encodeSuppression(e.Suppress), pollIn.Milliseconds(), string(e.Alias),
 		e.Attempt.Number, e.Attempt.StartedAt.UnixMilli(), e.Attempt.EndedAt.Sub(e.Attempt.StartedAt).Milliseconds(),
 		outcomeLetters[e.Attempt.Outcome], oneLine(e.Attempt.Code), oneLine(e.Attempt.Detail))
 	if err != nil {

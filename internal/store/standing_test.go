@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sluice/internal/gateway"
+	"sluice/internal/redisdb"
 )
 
 const person = gateway.Recipient("+46732001122")
@@ -37,7 +38,9 @@ func (b *bench) finishAll() {
 
 func (b *bench) inbound(in gateway.Inbound) {
 	b.t.Helper()
-	in.From = person
+	if in.From == "" {
+		in.From = person
+	}
 	if in.At.IsZero() {
 		in.At = time.Now()
 	}
@@ -102,6 +105,37 @@ func TestConsentPutsOnTheListAndTakesOff(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Providers know some people by another number than callers do.
+func TestWhoIsKnownByAnotherNumberIsHeard(t *testing.T) {
+	const alias, stranger = gateway.Recipient("+551187654321"), gateway.Recipient("+551187654322")
+	each(t, func(t *testing.T, b *bench) {
+		m := b.accept(text(string(person), "x"))
+		b.mustBegin(m.ID, 0, "n")
+		e := yes(m, "n", "gBEG1")
+		e.Alias = alias
+		b.record(e)
+		b.record(e)
+		b.inbound(gateway.Inbound{From: stranger, Consent: gateway.ConsentStop})
+		if st := b.standing(); len(st.Suppressed) != 0 || !st.LastInbound.IsZero() {
+			t.Errorf("a stranger is taken for the recipient: %+v", st)
+		}
+		b.inbound(gateway.Inbound{From: alias, Consent: gateway.ConsentStop})
+		if st := b.standing(); len(st.Suppressed) != 1 || st.Suppressed[0].Scope != gateway.SuppressAll || st.LastInbound.IsZero() {
+			t.Errorf("the recipient isn't heard: %+v", st)
+		}
+		list, _, err := b.Suppressions(t.Context(), shop, "", 10)
+		b.must(err)
+		if len(list) != 3 {
+			t.Errorf("on the list are %+v, want both numbers and the stranger's", list)
+		}
+		keys, err := b.rdb.Keys(t.Context(), redisdb.Key(shop.Tag(), "al:*")).Result()
+		b.must(err)
+		if len(keys) != 1 || b.rdb.TTL(t.Context(), keys[0]).Val() <= 0 {
+			t.Errorf("%d keys, which must not stay for ever", len(keys))
+		}
+	})
 }
 
 func TestOutcomesAndReceiptsSuppress(t *testing.T) {

@@ -41,6 +41,7 @@ func unsound(r gateway.Result) []string {
 	add(!slices.Contains(gateway.Outcomes(), r.Outcome), "outcome %q isn't one", r.Outcome)
 	add((r.Outcome == gateway.OutcomeAccepted) != (r.Error == nil), "an error goes with every outcome but accepted")
 	add(r.ProviderMessageID != "" && r.Outcome != gateway.OutcomeAccepted, "an id goes with accepted only")
+	add(r.Alias != "" && r.Outcome != gateway.OutcomeAccepted, "a number of the recipient goes with accepted only")
 	add(r.RetryAfter < 0 || r.RetryAfter > maxRetryAfter, "wait of %v", r.RetryAfter)
 	add(r.RetryAfter > 0 && !r.Retryable(), "a wait goes with outcomes that are tried again only")
 	add(r.MaxAttempts < 0, "negative attempts")

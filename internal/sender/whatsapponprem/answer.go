@@ -43,6 +43,15 @@ type contact struct {
 	WaID   whatsapp.Loose `json:"wa_id"`
 }
 
+// id is the number by which the host knows the contact; "" if that is none.
+func (c *contact) id() string {
+	s := strings.TrimPrefix(string(c.WaID), "+")
+	if s != digits(s) {
+		return "" // a name, as newer hosts have them
+	}
+	return s
+}
+
 // wireError is one entry of errors, in an answer or in a callback.
 type wireError struct {
 	Code    whatsapp.Loose `json:"code"`
@@ -95,7 +104,7 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 	if ok := a.Status >= 200 && a.Status <= 299; ok && len(e.Messages) > 0 {
 		if id := gateway.ParseProviderMessageID(string(e.Messages[0].ID)); id != "" {
 			p.learn(e.Contacts)
-			return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: id}
+			return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: id, Alias: e.alias()}
 		}
 	}
 	if code, w := e.code(); w.Code != "" {
@@ -119,10 +128,22 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 	return p.result(r, a.Header, p.describeStatus(a.Status, wireError{}))
 }
 
+// alias is how the host knows the one recipient there is, if it says.
+func (e *envelope) alias() gateway.Recipient {
+	if len(e.Contacts) != 1 {
+		return ""
+	}
+	r, err := gateway.ParseRecipient("+" + e.Contacts[0].id())
+	if err != nil {
+		return ""
+	}
+	return r
+}
+
 // learn keeps the numbers under which the host knows recipients.
 func (p *Provider) learn(contacts []contact) {
 	for _, c := range contacts {
-		input, waID := digits(string(c.Input)), digits(string(c.WaID))
+		input, waID := digits(string(c.Input)), c.id()
 		if input == "" || waID == "" || input == waID && p.aliases.get(gateway.Recipient("+"+input)) == "" {
 			continue
 		}

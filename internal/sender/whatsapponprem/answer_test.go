@@ -98,7 +98,16 @@ func answerCases() []providertest.AnswerCase {
 		},
 		{
 			Name: "R-12 accepted under another number", Status: 201,
-			Body: `{"contacts":[{"input":"5511987654321","wa_id":"551187654321"}],"messages":[{"id":"157b"}]}`, Want: accepted("157b"),
+			Body: `{"contacts":[{"input":"5511987654321","wa_id":"551187654321"}],"messages":[{"id":"157b"}]}`,
+			Want: gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: "157b", Alias: "+551187654321"},
+		},
+		{
+			Name: "a number that is none is nobody's", Status: 201,
+			Body: `{"contacts":[{"input":"5511987654321","wa_id":"US.134912"}],"messages":[{"id":"157b"}]}`, Want: accepted("157b"),
+		},
+		{
+			Name: "of two contacts none is the recipient", Status: 201,
+			Body: `{"contacts":[{"wa_id":"551187654321"},{"wa_id":"551187654322"}],"messages":[{"id":"157b"}]}`, Want: accepted("157b"),
 		},
 		{
 			Name: "Turn.io's limit, with its wait", Status: 429, Header: map[string]string{"Retry-After": "7", "X-Ratelimit-Remaining": "0"},

@@ -61,7 +61,7 @@ func (p *Provider) resolve(ctx context.Context, c sender.Call, refusal *gateway.
 	}
 	p.attempts.update(key, func(s *attemptState) { s.resolved = true })
 	found, refused := p.lookUp(ctx, c.Message.Recipient)
-	waID := digits(string(found.WaID))
+	waID := found.id()
 	switch {
 	case refused != nil:
 		p.answer(key, refused)

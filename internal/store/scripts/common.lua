@@ -24,6 +24,7 @@
 --   su      zset    until -> scope and recipient, of those that end
 --   w:<h>   string  when the recipient was last heard, within a service window
 --   st:<h>  string  when the recipient last took a stop back
+--   al:<h>  string  the recipient whom the provider knows by another number
 --
 -- Fields of a record: a account, p lane, to recipient, y type, c content, ct
 -- when it was created, ex when it expires, sa send_at, r reference, rt reply_to,

@@ -2,43 +2,50 @@
 -- Args: recipient, ms when it was said (0 or less: nobody knows), ms a service
 -- window lasts (0: it opens none), consent: stop, start, stop-marketing,
 -- start-marketing or ''.
-local to, said, window, consent = arg(1), tonumber(arg(2)), tonumber(arg(3)), arg(4)
+local from, said, window, consent = arg(1), tonumber(arg(2)), tonumber(arg(3)), arg(4)
 local at = clock()
 said = math.min(said, at)
-if window > 0 and said + window > at then
-  local key = P .. 'w:' .. hash(to)
-  if said > tonumber(redis.call('GET', key) or '0') then
-    redis.call('SET', key, int(said), 'PX', int(said + window - at))
-  end
-end
 -- Providers repeat callbacks for days: only a younger word replaces an older one.
 local REPEATED_MS = 8 * 86400000
-local started = P .. 'st:' .. hash(to)
 
--- A stop of an unknown time is obeyed as if it were said now. A start isn't, for
--- it may be older than a stop.
-local function stop(scope)
-  local when = said
-  if when <= 0 then when = at end
-  if when > tonumber(redis.call('GET', started) or '0') then suppress(to, scope, 'opt-out', when, 0) end
-end
+local function note(to)
+  if window > 0 and said + window > at then
+    local key = P .. 'w:' .. hash(to)
+    if said > tonumber(redis.call('GET', key) or '0') then
+      redis.call('SET', key, int(said), 'PX', int(said + window - at))
+    end
+  end
+  local started = P .. 'st:' .. hash(to)
 
-local function start(scope)
-  local stopped, operator = string.match(redis.call('HGET', P .. 'sup', scope .. to) or '0 0 ', '^(%d+) %d+ (!?)')
-  if said >= tonumber(stopped) and operator ~= '!' then unsuppress(to, scope) end
-  if said > tonumber(redis.call('GET', started) or '0') and said + REPEATED_MS > at then
-    redis.call('SET', started, int(said), 'PX', int(said + REPEATED_MS - at))
+  -- A stop of an unknown time is obeyed as if it were said now. A start isn't, for
+  -- it may be older than a stop.
+  local function stop(scope)
+    local when = said
+    if when <= 0 then when = at end
+    if when > tonumber(redis.call('GET', started) or '0') then suppress(to, scope, 'opt-out', when, 0) end
+  end
+
+  local function start(scope)
+    local stopped, operator = string.match(redis.call('HGET', P .. 'sup', scope .. to) or '0 0 ', '^(%d+) %d+ (!?)')
+    if said >= tonumber(stopped) and operator ~= '!' then unsuppress(to, scope) end
+    if said > tonumber(redis.call('GET', started) or '0') and said + REPEATED_MS > at then
+      redis.call('SET', started, int(said), 'PX', int(said + REPEATED_MS - at))
+    end
+  end
+
+  if consent == 'stop' then
+    stop('a')
+  elseif consent == 'start' then
+    start('a')
+    start('m')
+  elseif consent == 'stop-marketing' then
+    stop('m')
+  elseif consent == 'start-marketing' then
+    start('m')
   end
 end
 
-if consent == 'stop' then
-  stop('a')
-elseif consent == 'start' then
-  start('a')
-  start('m')
-elseif consent == 'stop-marketing' then
-  stop('m')
-elseif consent == 'start-marketing' then
-  start('m')
-end
+note(from)
+local known = redis.call('GET', P .. 'al:' .. hash(from))
+if known then note(known) end -- who is written to by another number
 return 'noted'

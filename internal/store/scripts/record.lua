@@ -1,7 +1,8 @@
 -- Records what became of an attempt. The same call again changes nothing.
 -- Args: id, nonce, next status (a, f, q, u), provider id, error, ms until the
 -- retry, whether the attempt counts (0, 1), suppression, ms until the provider
--- is first asked for the status (0: it isn't asked), then of the attempt: number,
+-- is first asked for the status (0: it isn't asked), the number by which the
+-- provider knows the recipient ('': it doesn't say), then of the attempt: number,
 -- when it began, ms it took, outcome, code, detail.
 local id, nonce, s, pid, err = arg(1), arg(2), arg(3), arg(4), arg(5)
 local m = load(id)
@@ -19,11 +20,14 @@ if not mine and m.s ~= 'q' and m.s ~= 'u' then
   return 'late'
 end
 if s == 'q' and m.x then s = 'c' end -- its batch was cancelled: it isn't tried again
-log_attempt(m, arg(10), tonumber(arg(11)), arg(12), arg(13), arg(14), arg(15))
+log_attempt(m, arg(11), tonumber(arg(12)), arg(13), arg(14), arg(15), arg(16))
 suppress_as_told(m.to, arg(8), at)
 put(m, 'n', '!' .. nonce)
 put(m, 'sp', int(tonumber(m.sp or '0') + tonumber(arg(7))))
 link(id, m, pid, true)
+if s == 'a' and arg(10) ~= '' and arg(10) ~= m.to then
+  redis.call('SET', P .. 'al:' .. hash(arg(10)), m.to, 'PX', int(KEEP_RECORD))
+end
 if s == 'a' then
   local slot, sec = 's' .. math.floor(at / 1000) % 60, int(math.floor(at / 1000))
   local was = redis.call('HGET', P .. 'sec', slot)
