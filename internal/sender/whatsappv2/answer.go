@@ -30,18 +30,28 @@ const (
 // sendAnswer is the answer to a send. Templates may be answered in the Cloud
 // API's form: what theirs is isn't documented.
 type sendAnswer struct {
-	MessageID string `json:"message_id"`
+	MessageID whatsapp.Loose `json:"message_id"`
 	Messages  []struct {
-		ID string `json:"id"`
+		ID whatsapp.Loose `json:"id"`
 	} `json:"messages"`
+	Recipient whatsapp.Loose `json:"recipient"`
 	report
 }
 
 func (a *sendAnswer) id() string {
 	if a.MessageID == "" && len(a.Messages) > 0 {
-		return a.Messages[0].ID
+		return string(a.Messages[0].ID)
 	}
-	return a.MessageID
+	return string(a.MessageID)
+}
+
+// alias is how the provider knows the recipient, if it says.
+func (a *sendAnswer) alias() gateway.Recipient {
+	r, err := gateway.ParseRecipient("+" + strings.TrimPrefix(string(a.Recipient), "+"))
+	if err != nil {
+		return ""
+	}
+	return r
 }
 
 // Interpret reads an answer. The code in it decides, and its status of "error";
@@ -53,7 +63,7 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 	refused := body.Status == statusError || body.Status == statusFailed
 	id := gateway.ParseProviderMessageID(body.id())
 	if taken := a.Status >= 200 && a.Status <= 299; taken && !refused && id != "" {
-		return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: id}
+		return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: id, Alias: body.alias()}
 	}
 	e := body.fault()
 	r := judge(a.Status, refused, e)
@@ -91,13 +101,13 @@ func retryAfter(value string, now time.Time) time.Duration {
 // status of a message; for an unknown id, one more question later may.
 func (p *Provider) InterpretStatus(a sender.Answer) (gateway.Receipt, bool) {
 	var body struct {
-		MessageID string `json:"message_id"`
+		MessageID whatsapp.Loose `json:"message_id"`
 		report
 	}
 	if a.Status < 200 || a.Status > 299 || whatsapp.Decode(a.Body, &body) != nil {
 		return gateway.Receipt{}, false
 	}
-	return p.receipt(body.MessageID, &body.report)
+	return p.receipt(string(body.MessageID), &body.report)
 }
 
 // receipt reads one status of a message. Names that say nothing of a delivery

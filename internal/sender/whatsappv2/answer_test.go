@@ -62,13 +62,20 @@ func answerCases() []providertest.AnswerCase {
 		notReady = `{"status":"error","code":503,"message":"Try again"}`
 	)
 	accepted := gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: "wamid.A"}
+	known := accepted
+	known.Alias = "+14155552671"
 	invalid := permanent("400", "Invalid phone number format")
 	invalid.Error.Detail = "Phone number must include country code"
 	noTemplate := result(gateway.OutcomeRejected, gateway.ClassPolicy, gateway.ScopeTemplate, "134000", "Template not found")
 	half := transient("http_400", "HTTP 400 without an error code: Bad Request")
 	half.MaxAttempts = 3
 	return []providertest.AnswerCase{
-		{Name: "R-01 accepted", Status: 200, Body: `{"status":"success","message_id":"wamid.A","timestamp":"2025-04-27T12:00:00Z","recipient":"+14155552671"}`, Want: accepted},
+		{Name: "R-01 accepted", Status: 200, Body: `{"status":"success","message_id":"wamid.A","timestamp":"2025-04-27T12:00:00Z","recipient":"+14155552671"}`, Want: known},
+		{Name: "the recipient's number without its plus", Status: 200, Body: `{"status":"success","message_id":"wamid.A","recipient":14155552671}`, Want: known},
+		{Name: "a recipient that is no number is left out", Status: 200, Body: `{"status":"success","message_id":"wamid.A","recipient":"US.1349"}`, Want: accepted},
+		{Name: "an id may be a number", Status: 200, Body: `{"status":"success","message_id":4711}`, Want: gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: "4711"}},
+		{Name: "an id beside an error is of nothing that was taken", Status: 200, Body: `{"status":"error","code":400,"message":"m","message_id":"wamid.A"}`, Want: permanent("400", "m")},
+		{Name: "a limit in a list of errors", Status: 200, Body: `{"errors":[{"title":"odd"},{"code":133000,"title":"Rate limit exceeded"}]}`, Want: throttled("133000", "Rate limit exceeded")},
 		{Name: "any 2xx accepts", Status: 202, Body: `{"status":"success","message_id":"wamid.A"}`, Want: accepted},
 		{Name: "a template accepted in the Cloud API's form", Status: 200, Body: `{"messaging_product":"whatsapp","contacts":[{"input":"14155552671","wa_id":"14155552671"}],"messages":[{"id":"wamid.A"}]}`, Want: accepted},
 		{Name: "an id accepts whatever else is odd", Status: 200, Body: `{"status":[],"message_id":"wamid.A","error":{},"errors":"none","code":null}`, Want: accepted},
@@ -228,6 +235,7 @@ func TestInterpretStatus(t *testing.T) {
 		{"a status with an HTTP status that isn't 2xx", 500, body("delivered", ""), gateway.Receipt{}},
 		{"the answer to a send", 200, body("success", ""), gateway.Receipt{}},
 		{"a status to come", 200, body("pondered", ""), gateway.Receipt{}},
+		{"a number for an id", 200, `{"status":"sent","message_id":7}`, gateway.Receipt{ProviderMessageID: "7", Status: gateway.StatusSent}},
 		{"no id", 200, `{"status":"delivered"}`, gateway.Receipt{}},
 		{"half an answer", 200, `{"status":"delivered","message_id":"wamid.A"`, gateway.Receipt{}},
 		{"HTML", 200, `<html>`, gateway.Receipt{}},

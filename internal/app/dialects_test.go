@@ -1,0 +1,164 @@
+package app
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// sent is what is read of a message.
+type sent struct {
+	ID, Status string
+	Attempts   []struct{ Outcome, Code string }
+	Error      *struct{ Class, Code string }
+}
+
+// postTo posts a text and waits until its status is one of those wanted.
+func (i *installation) postTo(t *testing.T, account, to string, want ...string) (m sent) {
+	t.Helper()
+	i.ask(t, http.StatusAccepted, http.MethodPost, "/v1/messages",
+		fmt.Sprintf(`{"account":%q,"to":%q,"type":"text","text":{"body":"Hello"}}`, account, to), &m)
+	await(t, fmt.Sprintf("%s's message to %s is %s", account, to, strings.Join(want, " or ")), func() bool {
+		i.ask(t, http.StatusOK, http.MethodGet, "/v1/messages/"+m.ID, "", &m)
+		for _, status := range want {
+			if m.Status == status {
+				return true
+			}
+		}
+		return false
+	})
+	return m
+}
+
+// simulate tells the simulator something.
+func (i *installation) simulate(t *testing.T, path, body string) {
+	t.Helper()
+	resp, err := http.Post("http://"+i.providers+"/_sim/"+path, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		t.Fatalf("%s: %d", path, resp.StatusCode)
+	}
+}
+
+const hosts = `
+  - {id: login, provider: whatsapp-onprem, base_url: "SIMULATOR", sender: "+15550000001", username: admin, password: Passw0rd!, callback_token: callback-token-1, rate: 20}
+  - {id: bearer, provider: whatsapp-onprem, base_url: "SIMULATOR", sender: "+15550000002", token: bearer-token-2, callback_token: callback-token-2, callback_allow: ["127.0.0.0/8"], rate: 20}
+  - {id: keyed, provider: whatsapp-onprem, base_url: "SIMULATOR", sender: "+15550000003", api_key: d360-key-3, callback_token: callback-token-3, rate: 20}
+  - {id: reports, provider: whatsapp-v2, base_url: "SIMULATOR/v2", sender: "+15550000004", access_token: v2-token-4, app_secret: v2-secret-4, verify_token: v2-verify-4, rate: 20}
+`
+
+func TestEachWayToAnOnPremisesHost(t *testing.T) {
+	t.Parallel()
+	i := installWith(t, true, hosts)
+	for _, account := range []string{"login", "bearer", "keyed"} {
+		if m := i.postTo(t, account, "+46732001122", "read"); len(m.Attempts) != 1 {
+			t.Errorf("%s: attempts %+v", account, m.Attempts)
+		}
+	}
+
+	t.Run("a token that is refused is replaced within the attempt", func(t *testing.T) {
+		i.simulate(t, "faults", `{"fault":"wrong_token","account":"login","count":1}`)
+		if m := i.postTo(t, "login", "+46732001123", "read"); len(m.Attempts) != 1 || m.Attempts[0].Outcome != "accepted" {
+			t.Errorf("attempts %+v", m.Attempts)
+		}
+	})
+	t.Run("a contact that the host doesn't know is looked up within the attempt", func(t *testing.T) {
+		if m := i.postTo(t, "login", "+46732000017", "read"); len(m.Attempts) != 1 || m.Attempts[0].Outcome != "accepted" {
+			t.Errorf("attempts %+v", m.Attempts)
+		}
+	})
+	t.Run("who isn't on WhatsApp is not sent to again", func(t *testing.T) {
+		if m := i.postTo(t, "bearer", "+46732000003", "failed"); m.Error == nil || m.Error.Code != "1013" || m.Error.Class != "recipient" {
+			t.Errorf("error %+v", m.Error)
+		}
+		if m := i.postTo(t, "bearer", "+46732000003", "rejected"); m.Error == nil || m.Error.Class != "suppression" {
+			t.Errorf("error %+v", m.Error)
+		}
+	})
+	t.Run("a stop is heard from whom the host knows by another number", func(t *testing.T) {
+		const dialled, known = "+5511987650013", "551198760013"
+		i.postTo(t, "bearer", dialled, "read")
+		i.simulate(t, "inbound", `{"account":"bearer","from":"`+known+`","text":"STOP"}`)
+		await(t, "the stop is heard", func() bool {
+			var list struct{ Items []struct{ Recipient string } }
+			i.ask(t, http.StatusOK, http.MethodGet, "/v1/suppressions?account=bearer", "", &list)
+			return strings.Contains(fmt.Sprint(list), dialled)
+		})
+		i.postTo(t, "bearer", dialled, "rejected")
+	})
+	t.Run("a static token that is refused holds the account", func(t *testing.T) {
+		i.simulate(t, "faults", `{"fault":"wrong_token","account":"keyed","count":1}`)
+		m := sent{}
+		i.ask(t, http.StatusAccepted, http.MethodPost, "/v1/messages", `{"account":"keyed","to":"+46732001122","type":"text","text":{"body":"Hello"}}`, &m)
+		var a struct {
+			Hold *struct{ Reason, Scope string }
+		}
+		await(t, "the account is held", func() bool {
+			i.ask(t, http.StatusOK, http.MethodGet, "/v1/accounts/keyed", "", &a)
+			return a.Hold != nil
+		})
+		if a.Hold.Reason != "Access denied" || a.Hold.Scope != "account" {
+			t.Errorf("hold %+v", a.Hold)
+		}
+		if i.ask(t, http.StatusOK, http.MethodGet, "/v1/messages/"+m.ID, "", &m); m.Status != "queued" {
+			t.Errorf("the message is %s", m.Status)
+		}
+	})
+}
+
+func TestCallbacksOfAnOnPremisesHost(t *testing.T) {
+	t.Parallel()
+	i := installWith(t, false, hosts)
+	const failed = `{"statuses":[{"id":"gBEG1","status":"failed","timestamp":"1533332775","errors":[{"code":402,"title":"Business eligibility"}]}]}`
+	post := func(query, body string) int {
+		resp, err := http.Post("http://"+i.addr+"/callbacks/bearer"+query, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	held := func() bool {
+		var a struct{ Hold *struct{ Reason string } }
+		i.ask(t, http.StatusOK, http.MethodGet, "/v1/accounts/bearer", "", &a)
+		return a.Hold != nil
+	}
+	for query, want := range map[string]int{"": 401, "?callback_token=callback-token-1": 401, "?callback_token=": 401} {
+		if got := post(query, failed); got != want || held() {
+			t.Errorf("%q: %d, want %d; held %v", query, got, want, held())
+		}
+	}
+	if got := post("?callback_token=callback-token-2", failed); got != http.StatusOK || !held() {
+		t.Errorf("with the token: %d, held %v", got, held())
+	}
+}
+
+func TestV2Reports(t *testing.T) {
+	t.Parallel()
+	i := installWith(t, true, hosts)
+	for to, want := range map[string]string{"+46732001122": "read", "+46732000003": "failed", "+46732000002": "read", "+5511987650013": "read"} {
+		i.postTo(t, "reports", to, want)
+	}
+	resp, err := http.Get("http://" + i.addr + "/callbacks/reports?hub.mode=subscribe&hub.verify_token=v2-verify-4&hub.challenge=1158201444")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body := make([]byte, 64)
+	n, _ := resp.Body.Read(body)
+	if resp.StatusCode != http.StatusOK || string(body[:n]) != "1158201444" || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
+		t.Errorf("challenge: %d %s %q", resp.StatusCode, resp.Header.Get("Content-Type"), body[:n])
+	}
+	wrong, err := http.Get("http://" + i.addr + "/callbacks/reports?hub.mode=subscribe&hub.verify_token=another&hub.challenge=1158201444")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong.Body.Close()
+	if wrong.StatusCode != http.StatusForbidden {
+		t.Errorf("another token: %d", wrong.StatusCode)
+	}
+}
