@@ -13,10 +13,10 @@ import (
 	"sluice/internal/sender"
 )
 
-// Bounds on what an answer may say: a day's wait (spam limits), and texts that
-// fit a record.
+// Bounds on what an answer may say: a day's wait (spam limits; tiers, counted
+// over a day, and five minutes more), and texts that fit a record.
 const (
-	maxRetryAfter = 24 * time.Hour
+	maxRetryAfter = 24*time.Hour + 5*time.Minute
 	maxText       = 1000 // runes, of a title or a detail
 )
 

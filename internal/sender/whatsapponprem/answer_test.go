@@ -178,7 +178,7 @@ func answerCases() []providertest.AnswerCase {
 }
 
 // The error table of the reference, typed out from there: what each code means
-// in an answer. Codes of messages come with no HTTP status of their own; 400
+// in an answer, and in a callback. Codes of messages come with no HTTP status of their own; 400
 // stands in.
 func TestErrorTable(t *testing.T) {
 	const (
@@ -222,7 +222,7 @@ func TestErrorTable(t *testing.T) {
 		{432, 400, auth},
 		{433, 400, auth},
 		{470, 400, result(gateway.OutcomeRejected, gateway.ClassPolicy, message)},
-		{471, 400, rate(template, 24*time.Hour)},
+		{471, 400, rate(template, 24*time.Hour+5*time.Minute)},
 		{472, 400, rcpt(gateway.SuppressMarketing, 24*time.Hour, "in a marketing experiment")},
 		{480, 400, rcpt(gateway.SuppressCooldown, 24*time.Hour, "identity may have changed")},
 		{500, 400, trans},
@@ -298,6 +298,15 @@ func TestErrorTable(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("result (-want +got):\n%s", diff)
 			}
+			if c.code < 0 { // Turn.io's own, in answers only
+				return
+			}
+			failed := gateway.Receipt{
+				ProviderMessageID: "gBEG1", Status: gateway.StatusFailed, At: time.Unix(1533332775, 0).UTC(), Error: want.Error, Suppress: want.Suppress,
+			}
+			told := gateway.Callback{Receipts: []gateway.Receipt{failed}}
+			told.Halt(want)
+			parses(t, fmt.Sprintf(`{"statuses":[{"id":"gBEG1","status":"failed","timestamp":"1533332775","errors":[{"code":%d,"title":"t","details":"d"}]}]}`, c.code), told)
 		})
 	}
 }

@@ -65,8 +65,9 @@ func notOnWhatsApp() rule { return recipient(gateway.SuppressAll, 0, "not on Wha
 const (
 	day = 24 * time.Hour
 
-	rateWait = 2 * time.Second // of the number's rate
-	nodeWait = 5 * time.Second // of an overloaded node
+	rateWait = 2 * time.Second     // of the number's rate
+	nodeWait = 5 * time.Second     // of an overloaded node
+	tierWait = day + 5*time.Minute // of the users that may be written to in a day
 )
 
 // Codes whose meaning needs more than the number.
@@ -91,7 +92,7 @@ var codes = map[int]rule{
 	432: suspended(),                                                            // certificate of another id
 	433: suspended(),                                                            // certificate's signature
 	470: policy(gateway.ScopeMessage),                                           // outside the service window
-	471: throttled(gateway.ScopeTemplate, day),                                  // tier or quality: what the business begins, which is templates; replies go on
+	471: throttled(gateway.ScopeTemplate, tierWait),                             // tier or quality: what the business begins, which is templates; replies go on
 	472: recipient(gateway.SuppressMarketing, day, "in a marketing experiment"), // trying again gives the same
 	480: recipient(gateway.SuppressCooldown, day, "identity may have changed"),  // verify first
 	500: transient(0),                                                           // generic

@@ -127,6 +127,17 @@ func refusedCases(t *testing.T) []providertest.RefusedCase {
 	}
 }
 
+// Callers are told which provider can't say what.
+func TestRefusalsNameTheProvider(t *testing.T) {
+	for _, c := range refusedCases(t) {
+		for _, e := range whatsapponprem.New(settings(hostURL)).Check(&c.Message) {
+			if !strings.Contains(e.Message, "whatsapp-onprem") {
+				t.Errorf("%s: %v", c.Name, e)
+			}
+		}
+	}
+}
+
 // The host would refuse every template with 2014: none is sent.
 func TestTemplatesNeedANamespace(t *testing.T) {
 	s := settings(hostURL)
