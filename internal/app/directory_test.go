@@ -4,8 +4,13 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +23,7 @@ import (
 	"sluice/internal/api"
 	"sluice/internal/config"
 	"sluice/internal/gateway"
+	"sluice/internal/sender"
 )
 
 func directory(t *testing.T, text string) *Directory {
@@ -224,5 +230,55 @@ func TestAnAccountThatLeftIsKeptAndNeverSends(t *testing.T) {
 	defer d.Close()
 	if a := d.retired("gone"); !a.Paused || a.ID != "gone" || a.Retention.Record != 2*time.Hour || a.MaxAttempts == 0 {
 		t.Errorf("it is %+v", a.Account)
+	}
+}
+
+// Hosts sign their certificates themselves: who trusts one trusts it for the
+// account, messages and logins, and for no other.
+func TestCAFileIsOfOneAccount(t *testing.T) {
+	host := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/users/login" {
+			fmt.Fprint(w, `{"users":[{"token":"t1","expires_after":"2999-03-01 15:29:26+00:00"}]}`)
+		}
+	}))
+	host.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are refused
+	host.StartTLS()
+	defer host.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: host.Certificate().Raw})
+	if err := os.WriteFile(file, ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	shared := providerClient(nil)
+	defer shared.CloseIdleConnections()
+	m := gateway.Message{ID: "m", Recipient: "+46732001122", Content: gateway.Content{Type: gateway.TypeText, Text: &gateway.Text{Body: "x"}}}
+	for _, c := range []struct {
+		name, file string
+		want       string // code of the login's error
+	}{{"the account's own", file, ""}, {"another's", "", "tls"}} {
+		t.Run(c.name, func(t *testing.T) {
+			a, err := newAccount(config.Account{
+				Provider: gateway.WhatsAppOnPrem, BaseURL: host.URL, Username: "u", Password: "p", CAFile: c.file,
+			}, nil, shared)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.client.CloseIdleConnections()
+			req, err := a.provider.NewRequest(t.Context(), sender.Call{Message: &m, Attempt: 1})
+			if e, ok := errors.AsType[*gateway.Error](err); c.want != "" {
+				if !ok || e.Class != gateway.ClassTransient || e.Code != c.want {
+					t.Errorf("the login: %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := a.client.Do(req) // as the sender does
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		})
 	}
 }
