@@ -46,6 +46,7 @@ func (i *installation) simulate(t *testing.T, path, body string) {
 
 const hosts = `
   - {id: login, provider: whatsapp-onprem, base_url: "SIMULATOR", sender: "+15550000001", username: admin, password: Passw0rd!, callback_token: callback-token-1, rate: 20}
+  - {id: fresh, provider: whatsapp-onprem, base_url: "SIMULATOR", sender: "+15550000005", username: first, password: secret, new_password: "N3w-Passw0rd!", callback_token: callback-token-5, rate: 20}
   - {id: bearer, provider: whatsapp-onprem, base_url: "SIMULATOR", sender: "+15550000002", token: bearer-token-2, callback_token: callback-token-2, callback_allow: ["127.0.0.0/8"], rate: 20}
   - {id: keyed, provider: whatsapp-onprem, base_url: "SIMULATOR", sender: "+15550000003", api_key: d360-key-3, callback_token: callback-token-3, rate: 20}
   - {id: reports, provider: whatsapp-v2, base_url: "SIMULATOR/v2", sender: "+15550000004", access_token: v2-token-4, app_secret: v2-secret-4, verify_token: v2-verify-4, rate: 20}
@@ -54,7 +55,7 @@ const hosts = `
 func TestEachWayToAnOnPremisesHost(t *testing.T) {
 	t.Parallel()
 	i := installWith(t, true, hosts)
-	for _, account := range []string{"login", "bearer", "keyed"} {
+	for _, account := range []string{"login", "fresh", "bearer", "keyed"} {
 		if m := i.postTo(t, account, "+46732001122", "read"); len(m.Attempts) != 1 {
 			t.Errorf("%s: attempts %+v", account, m.Attempts)
 		}

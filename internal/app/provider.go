@@ -82,8 +82,8 @@ func newProvider(a, before config.Account, client *http.Client) (provider, error
 			return nil, fmt.Errorf("callback_allow: %w", err)
 		}
 		return whatsapponprem.New(whatsapponprem.Settings{
-			BaseURL: a.BaseURL, Username: a.Username, Password: string(a.Password), Token: string(a.Token),
-			APIKey: string(a.APIKey), Namespace: a.Namespace, WAAPIKey: string(a.WAAPIKey),
+			BaseURL: a.BaseURL, Username: a.Username, Password: string(a.Password), NewPassword: string(a.NewPassword),
+			Token: string(a.Token), APIKey: string(a.APIKey), Namespace: a.Namespace, WAAPIKey: string(a.WAAPIKey),
 			CallbackToken: string(a.CallbackToken), CallbackAllow: allow, Client: client,
 		}), nil
 	case gateway.SinchWhatsApp:

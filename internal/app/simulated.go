@@ -36,6 +36,7 @@ func SimulatedAccounts(c *config.Config) []simulator.Account {
 		case gateway.WhatsAppOnPrem:
 			s.Dialect, s.SentCallbacks = simulator.WhatsAppOnPrem, true
 			s.Username, s.Password, s.Token, s.APIKey = a.Username, string(a.Password), string(a.Token), string(a.APIKey)
+			s.FirstLogin = a.NewPassword != ""
 			s.MonitorKey, s.Namespace, s.CallbackToken = string(a.WAAPIKey), a.Namespace, string(a.CallbackToken)
 		case gateway.SinchConversation:
 			s.Dialect, s.Region, s.Retention = simulator.SinchConversation, strings.ToUpper(a.Region), simulatedRetention

@@ -39,6 +39,7 @@ type Account struct {
 	VerifyToken    Secret   `yaml:"verify_token"`
 	Username       string   `yaml:"username"`
 	Password       Secret   `yaml:"password"`
+	NewPassword    Secret   `yaml:"new_password"` // replaces Password where a host demands that at the first login
 	Token          Secret   `yaml:"token"`
 	APIKey         Secret   `yaml:"api_key"`
 	Namespace      string   `yaml:"namespace"`

@@ -98,7 +98,7 @@ accounts:
     portfolio: shop
     paused: true
   - {id: v2, provider: whatsapp-v2, sender: "+15550002222", access_token: a, app_secret: b, verify_token: c}
-  - {id: onprem, provider: whatsapp-onprem, base_url: "http://wa.internal:9000", sender: "+15550003333", username: u, password: p,
+  - {id: onprem, provider: whatsapp-onprem, base_url: "http://wa.internal:9000", sender: "+15550003333", username: u, password: p, new_password: "N3w-Passw0rd!",
      namespace: n, wa_api_key: k, callback_token: t, callback_allow: [10.0.0.0/8, "192.0.2.1", "2001:db8::/32"]}
   - {id: hosted, provider: whatsapp-onprem, base_url: "https://waba.example", api_key: k}
   - {id: token, provider: whatsapp-onprem, base_url: "https://token.example", token: k}
@@ -121,7 +121,7 @@ accounts:
 		},
 		{
 			ID: "onprem", Provider: gateway.WhatsAppOnPrem, Sender: "+15550003333", BaseURL: "http://wa.internal:9000", Media: MediaCheck, Window: WindowIgnore,
-			Username: "u", Password: "p", Namespace: "n", WAAPIKey: "k",
+			Username: "u", Password: "p", NewPassword: "N3w-Passw0rd!", Namespace: "n", WAAPIKey: "k",
 			CallbackToken: "t", CallbackAllow: []string{"10.0.0.0/8", "192.0.2.1", "2001:db8::/32"},
 		},
 		{ID: "hosted", Provider: gateway.WhatsAppOnPrem, BaseURL: "https://waba.example", Media: MediaCheck, Window: WindowIgnore, APIKey: "k"},

@@ -27,6 +27,8 @@ func exampleEnviron(text string) []string {
 		switch {
 		case m[1] == "SLUICE_WHSEC":
 			value = "whsec_c2VjcmV0"
+		case strings.HasSuffix(m[1], "_NEW_PASSWORD"):
+			value = fmt.Sprintf("Value-%d", i+10)
 		case strings.HasSuffix(m[1], "_HASH"):
 			value = fmt.Sprintf("%s%064x", hashPrefix, i)
 		}

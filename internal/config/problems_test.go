@@ -250,6 +250,14 @@ func TestProblems(t *testing.T) {
 			},
 		},
 		{
+			"on-premises with a new password that hosts refuse", "accounts: [{id: a, provider: whatsapp-onprem, base_url: 'https://h', username: u, password: p, new_password: 'N3wPassw0rd'}]",
+			[]string{"accounts[0].new_password: must have 8 to 64 characters, among them a digit, an upper and a lower case letter and a special character (line 1)"},
+		},
+		{
+			"on-premises with a new password for nobody", "accounts: [{id: a, provider: whatsapp-onprem, base_url: 'https://h', token: t, new_password: 'N3w-Passw0rd!'}]",
+			[]string{"accounts[0].username: is required beside new_password (line 1)"},
+		},
+		{
 			"Sinch v1 without its keys", "accounts: [{id: a, provider: sinch-whatsapp}]",
 			[]string{
 				"accounts[0].bot_id: is required by sinch-whatsapp (line 1)",

@@ -37,7 +37,7 @@ func keysOf(p gateway.ProviderName) (providerKeys, bool) {
 		return providerKeys{
 			required: []string{"base_url"},
 			optional: []string{
-				"username", "password", "token", "api_key", "namespace", "wa_api_key", "ca_file",
+				"username", "password", "new_password", "token", "api_key", "namespace", "wa_api_key", "ca_file",
 				"callback_token", "callback_allow",
 			},
 			identity: []string{"base_url", "sender"},

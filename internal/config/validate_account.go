@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"sluice/internal/gateway"
 )
@@ -126,6 +128,12 @@ func (k *checker) onPrem(at string, a *Account) {
 	case a.Username != "" && a.Password == "":
 		k.add(at+".password", "is required beside username")
 	}
+	if a.NewPassword != "" && a.Username == "" {
+		k.add(at+".username", "is required beside new_password")
+	}
+	if a.NewPassword != "" && !strongPassword(string(a.NewPassword)) {
+		k.add(at+".new_password", "must have 8 to 64 characters, among them a digit, an upper and a lower case letter and a special character")
+	}
 	for i, s := range a.CallbackAllow {
 		if !isNetwork(s) {
 			k.add(fmt.Sprintf("%s.callback_allow[%d]", at, i), "must be an IP address or a CIDR")
@@ -136,6 +144,18 @@ func (k *checker) onPrem(at string, a *Account) {
 			k.add(at+".ca_file", "%s", problem)
 		}
 	}
+}
+
+// strongPassword is what the on-premises API asks of a password.
+func strongPassword(s string) bool {
+	n := utf8.RuneCountInString(s)
+	special := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	for _, has := range []func(rune) bool{unicode.IsDigit, unicode.IsUpper, unicode.IsLower, special} {
+		if !strings.ContainsFunc(s, has) {
+			return false
+		}
+	}
+	return n >= 8 && n <= 64
 }
 
 // identity refuses a second account that sends as the same sender: two rates
