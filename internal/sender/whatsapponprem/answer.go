@@ -219,14 +219,20 @@ func judgeBare(status int) rule {
 	return unknown() // 2xx without an id, 5xx, and what is no final status
 }
 
-var everySeconds = regexp.MustCompile(`every (\d{1,4}) ?s`)
+// The words of a limit, and of its seconds. Other limits are of what a message
+// may hold.
+var (
+	usageLimit   = regexp.MustCompile(`requests? every|(usage|rate|request) limit|too many requests`)
+	everySeconds = regexp.MustCompile(`every (\d{1,4}) ?s`)
+)
 
-// judgeDeveloper reads what 360dialog's host says in words only.
+// judgeDeveloper reads what 360dialog's host says in words only. What can't be
+// told apart is the message's fault: a limit would hold up all the others.
 func judgeDeveloper(status int, message string) rule {
 	says := strings.ToLower(message)
 	if status == http.StatusBadRequest {
 		switch {
-		case strings.Contains(says, "request") && strings.Contains(says, "every"), strings.Contains(says, "limit"):
+		case usageLimit.MatchString(says):
 			wait := rateWait
 			if m := everySeconds.FindStringSubmatch(says); m != nil {
 				if n, err := strconv.Atoi(m[1]); err == nil && n > 0 {
@@ -234,7 +240,7 @@ func judgeDeveloper(status int, message string) rule {
 				}
 			}
 			return throttled(gateway.ScopeAccount, wait)
-		case strings.Contains(says, "disabled"):
+		case strings.Contains(says, "api") && strings.Contains(says, "disabled"):
 			return suspended()
 		}
 	}

@@ -68,6 +68,17 @@ func answerCases() []providertest.AnswerCase {
 			Name: "an id wins over errors: what was taken must not be sent again", Status: 200,
 			Body: `{"errors":[{"code":1000,"title":"odd"}],"messages":[{"id":"gBGH1"}]}`, Want: accepted("gBGH1"),
 		},
+		{Name: "null", Status: 201, Body: `null`, Want: unclear("http_201", "answer without a message id")},
+		{Name: "201 without a body", Status: 201, Want: unclear("http_201", "answer without a message id")},
+		{Name: "an id in the Cloud API's place of v2", Status: 200, Body: `{"message_id":"gBEG1","status":"success"}`, Want: unclear("http_200", "answer without a message id")},
+		{
+			Name: "a refused token with 200 is one", Status: 200, Body: `{"errors":[{"code":1005,"title":"Access denied"}]}`,
+			Want: suspended("1005", "Access denied"),
+		},
+		{
+			Name: "JSON as text", Status: 201, Header: map[string]string{"Content-Type": "text/plain"}, Body: `{"messages":[{"id":"gBEG1"}]}`,
+			Want: accepted("gBEG1"),
+		},
 		{Name: "R-07 200 without an id", Status: 200, Body: `{"messages":[]}`, Want: unclear("http_200", "answer without a message id")},
 		{
 			Name: "R-08 access denied", Status: 401, Body: `{"errors":[{"code":1005,"title":"Access denied","details":"Invalid credentials."}]}`,
@@ -169,6 +180,22 @@ func answerCases() []providertest.AnswerCase {
 		{
 			Name: "360dialog: restart window", Status: 502, Body: `{"meta":{"httpCode":502,"developerMessage":"stack is restarting","success":false}}`,
 			Want: transient("http_502", "HTTP 502 without an error code: Bad Gateway"),
+		},
+		{
+			Name: "360dialog: usage limit, said otherwise", Status: 400, Body: `{"meta":{"http_code":400,"developer_message":"Usage limit reached","success":false}}`,
+			Want: throttled("http_400", "HTTP 400 without an error code: Bad Request", 2*time.Second),
+		},
+		{
+			Name: "360dialog: a limit of what a text may hold is no usage limit", Status: 400, Body: `{"meta":{"httpCode":400,"developerMessage":"text.body exceeds its limit of 4096","success":false}}`,
+			Want: rejected("http_400", "HTTP 400 without an error code: Bad Request"),
+		},
+		{
+			Name: "360dialog: a template that is disabled isn't the API", Status: 400, Body: `{"meta":{"httpCode":400,"developerMessage":"template is disabled","success":false}}`,
+			Want: rejected("http_400", "HTTP 400 without an error code: Bad Request"),
+		},
+		{
+			Name: "360dialog: internal error", Status: 500, Body: `{"meta":{"httpCode":500,"developerMessage":"Internal error","success":false}}`,
+			Want: transient("http_500", "HTTP 500 without an error code: Internal Server Error"),
 		},
 		{
 			Name: "360dialog: something else", Status: 400, Body: `{"meta":{"httpCode":400,"developerMessage":"bad payload","success":false}}`,

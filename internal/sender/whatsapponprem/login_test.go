@@ -156,6 +156,22 @@ func TestAFailedLoginSaysWhatItMeans(t *testing.T) {
 			gateway.Error{Class: gateway.ClassTransient, Code: "odd_answer", Title: "login: the host answered something else"},
 		},
 		{
+			"an answer of errors with 200", func(h *host) { h.answerFirst(loginPath, reply{status: 200, body: denied}) },
+			gateway.Error{Class: gateway.ClassSuspended, Code: "1005", Title: "login refused: Access denied", Detail: "Invalid credentials."},
+		},
+		{
+			"half an answer", func(h *host) { h.answerFirst(loginPath, reply{status: 200, body: `{"users":[{"token":"eyJ`}) },
+			gateway.Error{Class: gateway.ClassTransient, Code: "odd_answer", Title: "login: the host answered something else"},
+		},
+		{
+			"no answer's body", func(h *host) { h.answerFirst(loginPath, reply{status: 200}) },
+			gateway.Error{Class: gateway.ClassTransient, Code: "odd_answer", Title: "login: the host answered something else"},
+		},
+		{
+			"a token that is none", func(h *host) { h.answerFirst(loginPath, reply{status: 200, body: `{"users":[{"token":null}]}`}) },
+			gateway.Error{Class: gateway.ClassTransient, Code: "odd_answer", Title: "login: the host answered something else"},
+		},
+		{
 			"an answer of something else", func(h *host) { h.answerFirst(loginPath, reply{status: 200, body: `{"messages":[{"id":"x"}]}`}) },
 			gateway.Error{Class: gateway.ClassTransient, Code: "odd_answer", Title: "login: the host answered something else"},
 		},

@@ -54,6 +54,8 @@ func requestCases(tb testing.TB) []providertest.RequestCase {
 	const seed = gateway.Recipient("+14155552671")
 	captioned := to(seed, providertest.Message(tb, `{"type":"audio","audio":{"link":"https://example.com/a.ogg"}}`))
 	captioned.Content.Audio.Caption = "x"
+	silent := to(seed, providertest.Message(tb, `{"type":"sticker","sticker":{"link":"https://example.com/s.webp"}}`))
+	silent.Content.Sticker.Caption = "x"
 	reply := to(seed, providertest.Message(tb, `{"type":"text","text":{"body":"See https://example.com/a?b=1&c=2","preview_url":true}}`))
 	reply.ReplyTo = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -88,6 +90,12 @@ func requestCases(tb testing.TB) []providertest.RequestCase {
 			Message:  captioned,
 			WantPath: "/send-media",
 			WantBody: `{"phone_number":"+14155552671","media_type":"audio","media_url":"https://example.com/a.ogg"}`,
+		},
+		{
+			Name:     "a sticker shows none either",
+			Message:  silent,
+			WantPath: "/send-media",
+			WantBody: `{"phone_number":"+14155552671","media_type":"sticker","media_url":"https://example.com/s.webp"}`,
 		},
 		{
 			Name: "S1-06 template, its number without a plus",
