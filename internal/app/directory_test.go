@@ -237,6 +237,9 @@ func TestAnAccountThatLeftIsKeptAndNeverSends(t *testing.T) {
 // account, messages and logins, and for no other.
 func TestCAFileIsOfOneAccount(t *testing.T) {
 	host := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if agent := r.Header.Get("User-Agent"); !strings.HasPrefix(agent, "Sluice/") {
+			t.Errorf("%s is asked for by %q", r.URL.Path, agent)
+		}
 		if r.URL.Path == "/v1/users/login" {
 			fmt.Fprint(w, `{"users":[{"token":"t1","expires_after":"2999-03-01 15:29:26+00:00"}]}`)
 		}

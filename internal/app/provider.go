@@ -22,6 +22,7 @@ import (
 	"sluice/internal/sender/whatsappcloud"
 	"sluice/internal/sender/whatsapponprem"
 	"sluice/internal/sender/whatsappv2"
+	"sluice/internal/telemetry"
 )
 
 // provider is both sides of a dialect.
@@ -159,7 +160,7 @@ func readRoots(path string) (*x509.CertPool, error) {
 func providerClient(roots *x509.CertPool) *http.Client {
 	return &http.Client{
 		CheckRedirect: noRedirect,
-		Transport: &http.Transport{
+		Transport: named{agent: "Sluice/" + telemetry.Version(), Transport: &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
@@ -167,8 +168,24 @@ func providerClient(roots *x509.CertPool) *http.Client {
 			ForceAttemptHTTP2:   true,
 			MaxIdleConnsPerHost: 256,
 			IdleConnTimeout:     30 * time.Second,
-		},
+		}},
 	}
+}
+
+// named tells providers who calls.
+type named struct {
+	*http.Transport
+	agent string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("User-Agent") == "" {
+		r = r.WithContext(r.Context()) // a copy, for the caller's stays as it is
+		r.Header = r.Header.Clone()
+		r.Header.Set("User-Agent", n.agent)
+	}
+	return n.Transport.RoundTrip(r)
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

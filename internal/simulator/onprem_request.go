@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -162,8 +163,9 @@ func (p *onPremParser) content(a *account, kind string) {
 		}
 		o.text("emoji", 0, 16)
 	case "interactive":
-		if t, _ := o.members["type"].(string); t != "button" && t != "list" {
-			p.refuse(onPremInvalid, "interactive.type", "must be button or list")
+		// The error table has a family for catalogues, so there are products.
+		if t, _ := o.members["type"].(string); !slices.Contains([]string{"button", "list", "product", "product_list"}, t) {
+			p.refuse(onPremInvalid, "interactive.type", "must be one of button, list, product, product_list")
 		}
 		p.interactive(o)
 	case "template":
