@@ -83,7 +83,7 @@ func (d *Desk) ask(a *attempt, now time.Time) (r gateway.Result, lost bool, err 
 		}
 		again, next, err := d.call(ctx, a.provider, a.call, depart, a.written)
 		if err != nil {
-			break // what the first call came to stands
+			return result, false, err // what was refused took nothing, and its cause is mended
 		}
 		result, answer = again, next
 	}

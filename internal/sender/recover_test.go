@@ -66,6 +66,9 @@ func TestRecovery(t *testing.T) {
 				w.process(task)
 				synctest.Wait()
 				w.expect(task, c.want)
+				if c.expiry && !w.store.holdUntil.IsZero() {
+					w.Error("the account is held for credentials that have been renewed")
+				}
 				if p.prepared == 0 {
 					w.Error("the provider wasn't prepared before the attempt")
 				}
