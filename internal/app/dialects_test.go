@@ -197,3 +197,28 @@ func TestV2Reports(t *testing.T) {
 		t.Errorf("another token: %d", wrong.StatusCode)
 	}
 }
+
+func TestWhatAProviderCannotExpressIsRefusedAtAccept(t *testing.T) {
+	t.Parallel()
+	i := installWith(t, false, hosts)
+	const (
+		flow  = `"type":"interactive","interactive":{"type":"flow","body":{"text":"b"},"action":{"name":"flow","parameters":{"flow_id":"1","flow_cta":"c"}}}`
+		photo = `"type":"image","image":{"link":"https://example.com/i.jpg"}`
+	)
+	for _, c := range []struct{ account, content, field, provider string }{
+		{"reports", `"type":"location","location":{"latitude":1,"longitude":2}`, "location", "whatsapp-v2"},
+		{"reports", photo + `,"reply_to":"wamid.A"`, "reply_to", "whatsapp-v2"},
+		{"reports", `"type":"image","image":{"id":"1"}`, "image.id", "whatsapp-v2"},
+		{"login", flow, "interactive.type", "whatsapp-onprem"},
+		{"login", `"type":"template","template":{"name":"n","language":{"code":"en"}}`, "template", "whatsapp-onprem"}, // for want of a namespace
+	} {
+		var problem struct {
+			Errors []struct{ Field, Message string }
+		}
+		i.insist(t, http.StatusUnprocessableEntity, http.MethodPost, "/v1/messages",
+			fmt.Sprintf(`{"account":%q,"to":"+46732001122",%s}`, c.account, c.content), &problem)
+		if len(problem.Errors) != 1 || problem.Errors[0].Field != c.field || !strings.Contains(problem.Errors[0].Message, c.provider) {
+			t.Errorf("%s: %+v, want %s by %s", c.content, problem.Errors, c.field, c.provider)
+		}
+	}
+}
