@@ -7,8 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -244,7 +243,7 @@ func TestCAFileIsOfOneAccount(t *testing.T) {
 			fmt.Fprint(w, `{"users":[{"token":"t1","expires_after":"2999-03-01 15:29:26+00:00"}]}`)
 		}
 	}))
-	host.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are refused
+	host.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of handshakes that are refused
 	host.StartTLS()
 	defer host.Close()
 	file := filepath.Join(t.TempDir(), "ca.pem")
