@@ -39,6 +39,7 @@ type account struct {
 	config      config.Account
 	provider    provider
 	client      *http.Client // to the provider
+	ca          []byte       // what ca_file holds
 	linkSecrets [][]byte     // of per-message callback URLs, the one in use first
 	optOutWords []string     // empty: the usual ones
 }

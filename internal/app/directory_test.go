@@ -232,6 +232,30 @@ func TestAnAccountThatLeftIsKeptAndNeverSends(t *testing.T) {
 	}
 }
 
+// A host's certificate is renewed under the name of its file; where nothing
+// changed, the provider keeps its logins.
+func TestCAFileIsReadAgain(t *testing.T) {
+	host := httptest.NewTLSServer(nil)
+	defer host.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: host.Certificate().Raw})
+	c := config.Account{Provider: gateway.WhatsAppOnPrem, BaseURL: host.URL, Token: "t", CAFile: file}
+	var last *account
+	for i, held := range [][]byte{ca, ca, append([]byte("renewed\n"), ca...)} {
+		if err := os.WriteFile(file, held, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		next, err := newAccount(c, last, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept := last != nil && next.provider == last.provider; kept != (i == 1) {
+			t.Errorf("version %d: the provider is kept: %v", i, kept)
+		}
+		last = next
+	}
+}
+
 // Hosts sign their certificates themselves: who trusts one trusts it for the
 // account, messages and logins, and for no other.
 func TestCAFileIsOfOneAccount(t *testing.T) {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -34,16 +35,19 @@ type provider interface {
 // newAccount makes what speaks an account's dialect. shared is the client of
 // accounts that need none of their own. Its error begins with the key at fault.
 func newAccount(a config.Account, last *account, shared *http.Client) (*account, error) {
-	if last != nil && reflect.DeepEqual(a, last.config) {
+	next := &account{config: a, client: shared, optOutWords: a.OptOutWords}
+	var roots *x509.CertPool
+	if a.CAFile != "" {
+		var err error
+		if next.ca, roots, err = readRoots(a.CAFile); err != nil {
+			return nil, fmt.Errorf("ca_file: %w", err)
+		}
+	}
+	if last != nil && reflect.DeepEqual(a, last.config) && bytes.Equal(next.ca, last.ca) {
 		again := *last
 		return &again, nil
 	}
-	next := &account{config: a, client: shared, optOutWords: a.OptOutWords}
-	if a.CAFile != "" {
-		roots, err := readRoots(a.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
+	if roots != nil {
 		next.client = providerClient(roots)
 	}
 	var before config.Account
@@ -141,16 +145,15 @@ func networks(entries []string) ([]netip.Prefix, error) {
 	return list, nil
 }
 
-func readRoots(path string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
+func readRoots(path string) (pem []byte, roots *x509.CertPool, err error) {
+	if pem, err = os.ReadFile(path); err != nil {
+		return nil, nil, err
 	}
-	roots := x509.NewCertPool()
+	roots = x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, errors.New("holds no certificate")
+		return nil, nil, errors.New("holds no certificate")
 	}
-	return roots, nil
+	return pem, roots, nil
 }
 
 // providerClient makes the calls to providers; nil roots are the system's. It
