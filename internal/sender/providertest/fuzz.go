@@ -86,7 +86,7 @@ func FuzzedCallback(t *testing.T, p Parser, raw []byte, reported ...gateway.Stat
 	}
 	// An entry takes more bytes than these in any dialect, and one message says
 	// up to four things.
-	if n := len(c.Receipts) + len(c.Inbound); n > len(raw)/4 {
+	if n := len(c.Receipts) + len(c.Inbound) + len(c.Halts); n > len(raw)/4 {
 		t.Errorf("%d entries of %d bytes", n, len(raw))
 	}
 	said := 0
@@ -96,6 +96,11 @@ func FuzzedCallback(t *testing.T, p Parser, raw []byte, reported ...gateway.Stat
 	for _, in := range c.Inbound {
 		said += len(in.Text)
 		checkInbound(t, in)
+	}
+	for _, h := range c.Halts {
+		if h.For <= 0 || !h.Scope.Wide() || !fits(h.Reason, maxText*utf8.UTFMax) {
+			t.Errorf("halt that can't be kept: %+v", h)
+		}
 	}
 	if said > 3*len(raw) { // a broken byte reads as a character of three
 		t.Errorf("%d bytes of words in a body of %d", said, len(raw))
@@ -160,6 +165,9 @@ func FuzzedAnswer(t *testing.T, p sender.Provider, a sender.Answer) gateway.Resu
 	accepted := r.Outcome == gateway.OutcomeAccepted
 	if accepted && !yes || accepted != (r.ProviderMessageID != "") || !fits(string(r.ProviderMessageID), maxID) {
 		t.Errorf("status %d: %s with an id of %d bytes", a.Status, r.Outcome, len(r.ProviderMessageID))
+	}
+	if _, err := gateway.ParseRecipient(string(r.Alias)); r.Alias != "" && (err != nil || !accepted) {
+		t.Errorf("%s, and the recipient is known as %q: %v", r.Outcome, r.Alias, err)
 	}
 	// Dates are waited for, and the clock goes on.
 	near := cmp.Comparer(func(x, y time.Duration) bool { return (x - y).Abs() <= time.Second })

@@ -94,7 +94,11 @@ func FuzzHost(f *testing.F) {
 		c := sender.Call{Message: &m, Attempt: 1}
 		p.Recover(t.Context(), c, sender.Answer{Status: 404, Body: []byte(`{"errors":[{"code":1006,"title":"Resource not found","details":"unknown contact"}]}`)})
 		req, err := p.NewRequest(t.Context(), c)
-		if e, ok := errors.AsType[*gateway.Error](err); err != nil && (!ok || e.Class == "" || e.Title == "") {
+		e, ok := errors.AsType[*gateway.Error](err)
+		if v, told := errors.AsType[*sender.Verdict](err); told {
+			e, ok = v.Result.Error, v.Result.Error != nil
+		}
+		if err != nil && (!ok || e.Class == "" || e.Title == "") {
 			t.Errorf("the recipient was looked up: %v", err)
 		}
 		if err == nil {
