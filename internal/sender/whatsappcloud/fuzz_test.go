@@ -70,7 +70,7 @@ func hubSignature(mac []byte) http.Header {
 func FuzzNewRequest(f *testing.F) {
 	for _, content := range []string{
 		`{"type":"text","text":{"body":"<b>","preview_url":true}}`,
-		`{"type":"interactive","interactive":{"type":"flow","body":{"text":"b"},"action":{"name":"flow","parameters":{"flow_id":"1","flow_cta":"c"}}}}`,
+		`{"type":"interactive","interactive":{"type":"flow","body":{"text":"b"},"action":{"name":"flow","parameters":{"flow_message_version":"3","flow_id":"1","flow_cta":"c"}}}}`,
 		`{"type":"interactive","interactive":{"type":"location_request_message","footer":{"text":"f"},"body":{"text":"b"},"action":{"name":"send_location","parameters":null}}}`,
 		`{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[{"type":"button","sub_type":"flow","index":9,"parameters":[{"type":"action","action":{}}]}]}}`,
 		`{"type":"location","location":{"latitude":"1e-7","longitude":180}}`,

@@ -57,44 +57,6 @@ func New(s Settings) *Provider {
 	return &Provider{settings: s, redactor: strings.NewReplacer(pairs...)}
 }
 
-// Check names what the Cloud API can't express.
-func (p *Provider) Check(m *gateway.Message) []gateway.FieldError {
-	var errs []gateway.FieldError
-	add := func(field, message string) {
-		errs = append(errs, gateway.FieldError{Field: field, Message: message})
-	}
-	if m.ReplyTo != "" && m.Content.Type == gateway.TypeReaction {
-		add("reply_to", "is not possible with a reaction on whatsapp-cloud")
-	}
-	for _, f := range m.Content.Files() {
-		if f.Media.Provider != "" {
-			add(f.Field+".provider", "is not known to whatsapp-cloud")
-		}
-	}
-	if in := m.Content.Interactive; in != nil && in.Type == gateway.InteractiveLocationRequest {
-		if in.Header != nil {
-			add("interactive.header", "is not possible with location_request_message on whatsapp-cloud")
-		}
-		if in.Footer != nil {
-			add("interactive.footer", "is not possible with location_request_message on whatsapp-cloud")
-		}
-	}
-	if t := m.Content.Template; t != nil {
-		for i, c := range t.Components {
-			named := 0
-			for _, param := range c.Parameters {
-				if param.ParameterName != "" {
-					named++
-				}
-			}
-			if named > 0 && named < len(c.Parameters) {
-				add(fmt.Sprintf("template.components[%d].parameters", i), "must have parameter_name on all or on none on whatsapp-cloud")
-			}
-		}
-	}
-	return errs
-}
-
 // String names the number and none of the credentials, for whoever prints a
 // provider.
 func (p *Provider) String() string { return "whatsapp-cloud number " + p.settings.PhoneNumberID }

@@ -218,6 +218,61 @@ func requestCases(t *testing.T) []providertest.RequestCase {
 			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"coupon","language":{"code":"en_US"},"components":[{"type":"body","parameters":[{"type":"text","text":"Ana"}]},{"type":"button","sub_type":"copy_code","index":"1","parameters":[{"type":"coupon_code","coupon_code":"25OFF"}]}]}}`,
 		},
 		{
+			"coupon in capitals, as some of Meta's pages write it",
+			`{"type":"template","template":{"name":"coupon","language":{"code":"en_US"},"components":[{"type":"button","sub_type":"COPY_CODE","index":1,"parameters":[{"type":"coupon_code","coupon_code":"25OFF"}]}]}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"coupon","language":{"code":"en_US"},"components":[{"type":"button","sub_type":"COPY_CODE","index":"1","parameters":[{"type":"coupon_code","coupon_code":"25OFF"}]}]}}`,
+		},
+		{
+			"video by id with caption",
+			`{"type":"video","video":{"id":"1037543291543636","caption":"Sale"}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"video","video":{"id":"1037543291543636","caption":"Sale"}}`,
+		},
+		{
+			"document by id with file name and caption",
+			`{"type":"document","document":{"id":"1037543291543636","filename":"Invoice 7.pdf","caption":"Invoice"}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"document","document":{"id":"1037543291543636","caption":"Invoice","filename":"Invoice 7.pdf"}}`,
+		},
+		{
+			"audio by link",
+			`{"type":"audio","audio":{"link":"https://cdn.example.com/a.mp3"}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"audio","audio":{"link":"https://cdn.example.com/a.mp3"}}`,
+		},
+		{
+			"sticker by link",
+			`{"type":"sticker","sticker":{"link":"https://cdn.example.com/s.webp"}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"sticker","sticker":{"link":"https://cdn.example.com/s.webp"}}`,
+		},
+		{
+			"buttons under a text",
+			`{"type":"interactive","interactive":{"type":"button","header":{"type":"text","text":"Visit"},"body":{"text":"Reschedule?"},"action":{"buttons":[{"type":"reply","reply":{"id":"change","title":"Change"}}]}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"button","header":{"type":"text","text":"Visit"},"body":{"text":"Reschedule?"},"action":{"buttons":[{"type":"reply","reply":{"id":"change","title":"Change"}}]}}}`,
+		},
+		{
+			"buttons under a video",
+			`{"type":"interactive","interactive":{"type":"button","header":{"type":"video","video":{"link":"https://cdn.example.com/v.mp4"}},"body":{"text":"Reschedule?"},"action":{"buttons":[{"type":"reply","reply":{"id":"change","title":"Change"}}]}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"button","header":{"type":"video","video":{"link":"https://cdn.example.com/v.mp4"}},"body":{"text":"Reschedule?"},"action":{"buttons":[{"type":"reply","reply":{"id":"change","title":"Change"}}]}}}`,
+		},
+		{
+			"call to action under a text",
+			`{"type":"interactive","interactive":{"type":"cta_url","header":{"type":"text","text":"Dates"},"body":{"text":"Tap"},"footer":{"text":"Thanks"},"action":{"name":"cta_url","parameters":{"display_text":"See","url":"https://example.com"}}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"cta_url","header":{"type":"text","text":"Dates"},"body":{"text":"Tap"},"footer":{"text":"Thanks"},"action":{"name":"cta_url","parameters":{"display_text":"See","url":"https://example.com"}}}}`,
+		},
+		{
+			"a single product",
+			`{"type":"interactive","interactive":{"type":"product","body":{"text":"New"},"action":{"catalog_id":"c-1","product_retailer_id":"h-1"}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"product","body":{"text":"New"},"action":{"catalog_id":"c-1","product_retailer_id":"h-1"}}}`,
+		},
+		{
+			"a catalog with the picture of a product",
+			`{"type":"interactive","interactive":{"type":"catalog_message","body":{"text":"New"},"action":{"name":"catalog_message","parameters":{"thumbnail_product_retailer_id":"h-1"}}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"catalog_message","body":{"text":"New"},"action":{"name":"catalog_message","parameters":{"thumbnail_product_retailer_id":"h-1"}}}}`,
+		},
+		{
+			"a flow by its name, on its own",
+			`{"type":"interactive","interactive":{"type":"flow","body":{"text":"Book"},"action":{"name":"flow","parameters":{"flow_message_version":"3","flow_name":"booking","flow_cta":"Book now","mode":"draft","flow_action":"data_exchange"}}}}`,
+			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"interactive","interactive":{"type":"flow","body":{"text":"Book"},"action":{"name":"flow","parameters":{"flow_message_version":"3","flow_name":"booking","flow_cta":"Book now","mode":"draft","flow_action":"data_exchange"}}}}`,
+		},
+		{
 			"template with currency, date, place and an empty payload",
 			`{"type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"header","parameters":[{"type":"location","location":{"latitude":1,"longitude":-2.5,"name":"HQ","address":"1 Way"}}]},{"type":"body","parameters":[{"type":"currency","currency":{"fallback_value":"$10","code":"USD","amount_1000":10000}},{"type":"date_time","date_time":{"fallback_value":"May 1"}}]},{"type":"button","sub_type":"quick_reply","index":0,"parameters":[{"type":"payload","payload":""}]}]}}`,
 			`{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"template","template":{"name":"order_update","language":{"code":"en_US"},"components":[{"type":"header","parameters":[{"type":"location","location":{"latitude":"1","longitude":"-2.5","name":"HQ","address":"1 Way"}}]},{"type":"body","parameters":[{"type":"currency","currency":{"fallback_value":"$10","code":"USD","amount_1000":10000}},{"type":"date_time","date_time":{"fallback_value":"May 1"}}]},{"type":"button","sub_type":"quick_reply","index":"0","parameters":[{"type":"payload","payload":""}]}]}}`,
@@ -333,10 +388,95 @@ func refusedCases(t *testing.T) []providertest.RefusedCase {
 			WantFields: []string{"interactive.header", "interactive.footer"},
 		},
 		{
+			Name:       "buttons have nothing of lists, links and catalogs",
+			Message:    message(`{"type":"interactive","interactive":{"type":"button","body":{"text":"b"},"action":{"buttons":[{"type":"reply","reply":{"id":"i","title":"t"}}],"button":"b","sections":[{"rows":[{"id":"i","title":"t"}]}],"name":"n","parameters":{},"catalog_id":"c","product_retailer_id":"p"}}}`, ""),
+			WantFields: []string{"interactive.action.button", "interactive.action.sections", "interactive.action.name", "interactive.action.parameters", "interactive.action.catalog_id", "interactive.action.product_retailer_id"},
+		},
+		{
+			Name:       "a list has rows only",
+			Message:    message(`{"type":"interactive","interactive":{"type":"list","body":{"text":"b"},"action":{"button":"b","buttons":[],"sections":[{"rows":[{"id":"i","title":"t"}],"product_items":[{"product_retailer_id":"p"}]}]}}}`, ""),
+			WantFields: []string{"interactive.action.buttons", "interactive.action.sections[0].product_items"},
+		},
+		{
+			Name:       "a list of products has no rows",
+			Message:    message(`{"type":"interactive","interactive":{"type":"product_list","body":{"text":"b"},"action":{"button":"b","catalog_id":"c","sections":[{"rows":[{"id":"i","title":"t"}],"product_items":[{"product_retailer_id":"p"}]}]}}}`, ""),
+			WantFields: []string{"interactive.action.button", "interactive.action.sections[0].rows"},
+		},
+		{
+			Name:       "a link has a label and a URL only, whose names are written exactly so",
+			Message:    message(`{"type":"interactive","interactive":{"type":"cta_url","body":{"text":"b"},"action":{"name":"cta_url","parameters":{"display_text":"d","url":"https://example.com","colour":"red","URL":"https://example.com"}}}}`, ""),
+			WantFields: []string{"interactive.action.parameters.URL", "interactive.action.parameters.colour"},
+		},
+		{
+			Name:       "a location request has no parameters",
+			Message:    message(`{"type":"interactive","interactive":{"type":"location_request_message","body":{"text":"b"},"action":{"name":"send_location","parameters":{}}}}`, ""),
+			WantFields: []string{"interactive.action.parameters"},
+		},
+		{
+			Name:       "a flow has a version",
+			Message:    message(`{"type":"interactive","interactive":{"type":"flow","body":{"text":"b"},"action":{"name":"flow","parameters":{"flow_id":"1","flow_cta":"c"}}}}`, ""),
+			WantFields: []string{"interactive.action.parameters.flow_message_version"},
+		},
+		{
+			Name:    "a flow has a version, mode, action, token and payload that are documented",
+			Message: message(`{"type":"interactive","interactive":{"type":"flow","body":{"text":"b"},"action":{"name":"flow","parameters":{"flow_message_version":3,"flow_id":"1","flow_cta":"c","flow_token":7,"mode":"test","flow_action":null,"flow_action_payload":{"screen":"","data":{},"more":1},"more":1}}}}`, ""),
+			WantFields: []string{
+				"interactive.action.parameters.flow_message_version", "interactive.action.parameters.flow_token", "interactive.action.parameters.mode",
+				"interactive.action.parameters.flow_action", "interactive.action.parameters.flow_action_payload.screen",
+				"interactive.action.parameters.flow_action_payload.data", "interactive.action.parameters.flow_action_payload.more", "interactive.action.parameters.more",
+			},
+		},
+		{
+			Name:       "a flow's payload is an object and begins at a screen",
+			Message:    message(`{"type":"interactive","interactive":{"type":"flow","body":{"text":"b"},"action":{"name":"flow","parameters":{"flow_message_version":"3","flow_id":"1","flow_cta":"c","flow_action_payload":[]}}}}`, ""),
+			WantFields: []string{"interactive.action.parameters.flow_action_payload", "interactive.action.parameters.flow_action_payload.screen"},
+		},
+		{
+			Name:       "a flow's data is an object",
+			Message:    message(`{"type":"interactive","interactive":{"type":"flow","body":{"text":"b"},"action":{"name":"flow","parameters":{"flow_message_version":"3","flow_id":"1","flow_cta":"c","flow_action_payload":{"screen":"A","data":[1]}}}}}`, ""),
+			WantFields: []string{"interactive.action.parameters.flow_action_payload.data"},
+		},
+		{
+			Name:       "a language has one policy",
+			Message:    message(`{"type":"template","template":{"name":"n","language":{"code":"en","policy":"fallback"}}}`, ""),
+			WantFields: []string{"template.language.policy"},
+		},
+		{
+			Name:       "a header has one variable, and no money",
+			Message:    message(`{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[{"type":"header","parameters":[{"type":"text","text":"1"},{"type":"currency","currency":{"fallback_value":"$1","code":"USD","amount_1000":1000}}]}]}}`, ""),
+			WantFields: []string{"template.components[0].parameters", "template.components[0].parameters[1].type"},
+		},
+		{
+			Name:       "a body has texts, money and moments only",
+			Message:    message(`{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[{"type":"body","parameters":[{"type":"image","image":{"id":"1"}},{"type":"location","location":{"latitude":1,"longitude":1}},{"type":"payload","payload":"p"},{"type":"currency","currency":{"fallback_value":"$1","code":"US","amount_1000":1000}}]}]}}`, ""),
+			WantFields: []string{"template.components[0].parameters[0].type", "template.components[0].parameters[1].type", "template.components[0].parameters[2].type", "template.components[0].parameters[3].currency.code"},
+		},
+		{
+			Name:       "a button has one variable of its own kind",
+			Message:    message(`{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[{"type":"button","sub_type":"quick_reply","index":0,"parameters":[{"type":"text","text":"x"}]},{"type":"button","sub_type":"url","index":1,"parameters":[{"type":"payload","payload":"x"}]},{"type":"button","sub_type":"flow","index":2,"parameters":[{"type":"text","text":"x"}]},{"type":"button","sub_type":"quick_reply","index":3,"parameters":[{"type":"payload","payload":"x"},{"type":"payload","payload":"y"}]}]}}`, ""),
+			WantFields: []string{"template.components[0].parameters[0].type", "template.components[1].parameters[0].type", "template.components[2].parameters[0].type", "template.components[3].parameters"},
+		},
+		{
+			Name:       "a button is of a documented kind, a coupon of letters and digits",
+			Message:    message(`{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[{"type":"button","sub_type":"fax","index":0},{"type":"button","sub_type":"copy_code","index":1,"parameters":[{"type":"coupon_code","coupon_code":"25-OFF"}]}]}}`, ""),
+			WantFields: []string{"template.components[0].sub_type", "template.components[1].parameters[0].coupon_code"},
+		},
+		{
 			Name:       "named and positional parameters don't mix",
 			Message:    message(`{"type":"template","template":{"name":"n","language":{"code":"en"},"components":[{"type":"body","parameters":[{"type":"text","parameter_name":"a","text":"1"},{"type":"text","text":"2"}]}]}}`, ""),
 			WantFields: []string{"template.components[0].parameters"},
 		},
+	}
+}
+
+// A 422 tells its reader which provider it was that couldn't.
+func TestRefusalsNameTheProvider(t *testing.T) {
+	for _, c := range refusedCases(t) {
+		for _, e := range whatsappcloud.New(settings("")).Check(&c.Message) {
+			if !strings.HasSuffix(e.Message, "on whatsapp-cloud") {
+				t.Errorf("%s: %s", c.Name, e)
+			}
+		}
 	}
 }
 
