@@ -55,6 +55,16 @@ func answerCases() []providertest.AnswerCase {
 			Body: `{"contacts":"none","messages":[{"id":"wamid.HBgLMTY1MDU1NTEyMzQVAgARGBIwMTIzNDU2Nzg5QUJDREVGMDEA"}]}`,
 			Want: accepted,
 		},
+		{
+			Name: "accepted and paused with its template, which its receipts will tell", Status: 200,
+			Body: `{"messages":[{"id":"wamid.HBgLMTY1MDU1NTEyMzQVAgARGBIwMTIzNDU2Nzg5QUJDREVGMDEA","message_status":"paused"}]}`,
+			Want: accepted,
+		},
+		{
+			Name: "accepted for somebody who goes by a name", Status: 200,
+			Body: `{"messaging_product":"whatsapp","contacts":[{"input":"+16505551234","user_id":"US.13491208655302741918"}],"messages":[{"id":"wamid.HBgLMTY1MDU1NTEyMzQVAgARGBIwMTIzNDU2Nzg5QUJDREVGMDEA"}]}`,
+			Want: accepted,
+		},
 		{Name: "R-15 throughput as 400", Status: 400, Body: rateLimit, Want: throttledNumber},
 		{Name: "R-15 throughput as 429", Status: 429, Body: rateLimit, Want: throttledNumber},
 		{Name: "R-15 throughput as 403", Status: 403, Body: rateLimit, Want: throttledNumber},
@@ -75,6 +85,37 @@ func answerCases() []providertest.AnswerCase {
 		{
 			Name: "R-17 WABA limit with its time in a header", Status: 400, Header: usage, Body: `{"error":{"message":"too many calls","code":80007}}`,
 			Want: after(failed(gateway.OutcomeThrottled, gateway.ClassThrottled, gateway.ScopeApp, "80007", "too many calls"), 19*time.Minute),
+		},
+		{
+			Name: "app limit with its time in the header", Status: 429, Header: usage, Body: `{"error":{"message":"too many calls","code":4}}`,
+			Want: after(failed(gateway.OutcomeThrottled, gateway.ClassThrottled, gateway.ScopeApp, "4", "too many calls"), 19*time.Minute),
+		},
+		{
+			Name: "of several businesses in the header the longest wait counts", Status: 400, Body: `{"error":{"message":"too many calls","code":80007}}`,
+			Header: map[string]string{"X-Business-Use-Case-Usage": `{"1":[{"estimated_time_to_regain_access":3},{"estimated_time_to_regain_access":"7"}],"2":[{"estimated_time_to_regain_access":5}]}`},
+			Want:   after(failed(gateway.OutcomeThrottled, gateway.ClassThrottled, gateway.ScopeApp, "80007", "too many calls"), 7*time.Minute),
+		},
+		{
+			Name: "a header without a wait leaves the documented one", Status: 400, Body: `{"error":{"message":"too many calls","code":80007}}`,
+			Header: map[string]string{"X-Business-Use-Case-Usage": `{"1":[{"type":"whatsapp","call_count":99,"estimated_time_to_regain_access":0}]}`},
+			Want:   after(failed(gateway.OutcomeThrottled, gateway.ClassThrottled, gateway.ScopeApp, "80007", "too many calls"), 5*time.Minute),
+		},
+		{
+			Name: "Retry-After goes before the usage header", Status: 429, Body: `{"error":{"message":"too many calls","code":80007}}`,
+			Header: map[string]string{"Retry-After": "30", "X-Business-Use-Case-Usage": usage["X-Business-Use-Case-Usage"]},
+			Want:   after(failed(gateway.OutcomeThrottled, gateway.ClassThrottled, gateway.ScopeApp, "80007", "too many calls"), 30*time.Second),
+		},
+		{
+			Name: "an outage that says when to come back", Status: 503, Header: map[string]string{"Retry-After": "120"}, Body: `{"error":{"message":"Service unavailable","code":131016}}`,
+			Want: after(failed(gateway.OutcomeTransient, gateway.ClassTransient, gateway.ScopeMessage, "131016", "Service unavailable"), 2*time.Minute),
+		},
+		{
+			Name: "spam limit", Status: 429, Body: `{"error":{"message":"Spam rate limit hit","code":131048}}`,
+			Want: after(failed(gateway.OutcomeThrottled, gateway.ClassThrottled, gateway.ScopeAccount, "131048", "Spam rate limit hit"), time.Hour),
+		},
+		{
+			Name: "R-19 template missing, as newer documents have it", Status: 400, Body: `{"error":{"message":"(#132001) Template does not exist","code":132001}}`,
+			Want: failed(gateway.OutcomeRejected, gateway.ClassPolicy, gateway.ScopeTemplate, "132001", "(#132001) Template does not exist"),
 		},
 		{
 			Name: "the usage header says nothing of a pair", Status: 400, Header: usage, Body: `{"error":{"message":"Pair rate limit hit","code":131056}}`,
@@ -159,6 +200,30 @@ func answerCases() []providertest.AnswerCase {
 			Want: failed(gateway.OutcomeUnknown, gateway.ClassUnknown, gateway.ScopeMessage, "http_500", "HTTP 500 without an error code: Internal Server Error"),
 		},
 		{
+			Name: "a limit in a 200 is a limit", Status: 200, Body: rateLimit,
+			Want: throttledNumber,
+		},
+		{
+			Name: "errors as webhooks tell them are no answer", Status: 200, Body: `{"errors":[{"code":131008,"title":"Required parameter is missing"}]}`,
+			Want: failed(gateway.OutcomeUnknown, gateway.ClassUnknown, gateway.ScopeMessage, "http_200", "answer without a message id"),
+		},
+		{
+			Name: "an error that is a text, in a 200", Status: 200, Body: `{"error":"try again"}`,
+			Want: failed(gateway.OutcomeUnknown, gateway.ClassUnknown, gateway.ScopeMessage, "http_200", "answer without a message id"),
+		},
+		{
+			Name: "an id in the second place", Status: 200, Body: `{"messages":[{},{"id":"wamid.X"}]}`,
+			Want: failed(gateway.OutcomeUnknown, gateway.ClassUnknown, gateway.ScopeMessage, "http_200", "answer without a message id"),
+		},
+		{
+			Name: "an id that is a number", Status: 200, Body: `{"messages":[{"id":7}]}`,
+			Want: failed(gateway.OutcomeUnknown, gateway.ClassUnknown, gateway.ScopeMessage, "http_200", "answer without a message id"),
+		},
+		{
+			Name: "204", Status: 204,
+			Want: failed(gateway.OutcomeUnknown, gateway.ClassUnknown, gateway.ScopeMessage, "http_204", "answer without a message id"),
+		},
+		{
 			Name: "the answer to another call", Status: 200, Body: `{"success":true}`,
 			Want: failed(gateway.OutcomeUnknown, gateway.ClassUnknown, gateway.ScopeMessage, "http_200", "answer without a message id"),
 		},
@@ -179,6 +244,42 @@ func answerCases() []providertest.AnswerCase {
 			Want: retry(failed(gateway.OutcomeTransient, gateway.ClassTransient, gateway.ScopeMessage, "http_400", "HTTP 400 without an error code: Bad Request"), 3),
 		},
 		{
+			Name: "half a refusal of a token", Status: 401, Body: `{"error":{"message":"Error validating access to`,
+			Want: failed(gateway.OutcomeSuspended, gateway.ClassSuspended, gateway.ScopeAccount, "http_401", "HTTP 401 without an error code: Unauthorized"),
+		},
+		{
+			Name: "half a limit", Status: 429, Body: `{"error":{"message":"(#130429) Rate li`,
+			Want: after(failed(gateway.OutcomeThrottled, gateway.ClassThrottled, gateway.ScopeAccount, "http_429", "HTTP 429 without an error code: Too Many Requests"), time.Second),
+		},
+		{
+			Name: "half an outage may have taken the message", Status: 500, Body: `{"error":{"message":"Something went wr`,
+			Want: failed(gateway.OutcomeUnknown, gateway.ClassUnknown, gateway.ScopeMessage, "http_500", "HTTP 500 without an error code: Internal Server Error"),
+		},
+		{
+			Name: "400 without a body", Status: 400,
+			Want: failed(gateway.OutcomeRejected, gateway.ClassPermanent, gateway.ScopeMessage, "http_400", "HTTP 400 without an error code: Bad Request"),
+		},
+		{
+			Name: "401 without a body", Status: 401,
+			Want: failed(gateway.OutcomeSuspended, gateway.ClassSuspended, gateway.ScopeAccount, "http_401", "HTTP 401 without an error code: Unauthorized"),
+		},
+		{
+			Name: "402 without a body", Status: 402,
+			Want: failed(gateway.OutcomeSuspended, gateway.ClassSuspended, gateway.ScopeAccount, "http_402", "HTTP 402 without an error code: Payment Required"),
+		},
+		{
+			Name: "403 without a body", Status: 403,
+			Want: failed(gateway.OutcomeSuspended, gateway.ClassSuspended, gateway.ScopeAccount, "http_403", "HTTP 403 without an error code: Forbidden"),
+		},
+		{
+			Name: "413 from a gateway", Status: 413, Body: "<html>Request Entity Too Large</html>",
+			Want: failed(gateway.OutcomeRejected, gateway.ClassPermanent, gateway.ScopeMessage, "http_413", "HTTP 413 without an error code: Request Entity Too Large"),
+		},
+		{
+			Name: "429 without a body that says when", Status: 429, Header: map[string]string{"Retry-After": "7"},
+			Want: after(failed(gateway.OutcomeThrottled, gateway.ClassThrottled, gateway.ScopeAccount, "http_429", "HTTP 429 without an error code: Too Many Requests"), 7*time.Second),
+		},
+		{
 			Name: "400 that isn't Graph's", Status: 400, Body: "<html>Bad Request</html>",
 			Want: failed(gateway.OutcomeRejected, gateway.ClassPermanent, gateway.ScopeMessage, "http_400", "HTTP 400 without an error code: Bad Request"),
 		},
@@ -197,6 +298,14 @@ func answerCases() []providertest.AnswerCase {
 		{
 			Name: "a redirect", Status: 302, Header: map[string]string{"Location": "https://www.example.com/"},
 			Want: failed(gateway.OutcomeSuspended, gateway.ClassSuspended, gateway.ScopeAccount, "http_302", "redirect refused"),
+		},
+		{
+			Name: "a redirect that keeps the method", Status: 307, Header: map[string]string{"Location": "https://www.example.com/"},
+			Want: failed(gateway.OutcomeSuspended, gateway.ClassSuspended, gateway.ScopeAccount, "http_307", "redirect refused"),
+		},
+		{
+			Name: "a redirect for good, whatever its body says", Status: 308, Body: `{"messages":[{"id":"wamid.X"}]}`,
+			Want: failed(gateway.OutcomeSuspended, gateway.ClassSuspended, gateway.ScopeAccount, "http_308", "redirect refused"),
 		},
 		{
 			Name: "404 that isn't Graph's", Status: 404, Body: "<html>nothing here</html>",
@@ -347,6 +456,22 @@ func TestEveryCode(t *testing.T) {
 				if diff := cmp.Diff(c.want, got); diff != "" {
 					t.Errorf("code %d, status %d (-want +got):\n%s", code, status, diff)
 				}
+			}
+			// A webhook that reports the code means the same: nothing is tried
+			// again, but the class and what follows for the recipient hold.
+			told, err := whatsappcloud.New(settings("")).Parse([]byte(statuses(fmt.Sprintf(`{"id":"wamid.A","status":"failed","timestamp":"1","errors":[{"code":%d,"title":"t"}]}`, code))))
+			if err != nil || len(told.Receipts) != 1 {
+				t.Fatalf("code %d by webhook: %+v, %v", code, told, err)
+			}
+			r := told.Receipts[0]
+			if r.Suppress != nil {
+				r.Suppress.Reason = ""
+			}
+			if r.Status != gateway.StatusFailed || r.Error.Class != c.want.Error.Class {
+				t.Errorf("code %d by webhook: %s, class %s, want failed, class %s", code, r.Status, r.Error.Class, c.want.Error.Class)
+			}
+			if diff := cmp.Diff(c.want.Suppress, r.Suppress); diff != "" {
+				t.Errorf("code %d by webhook (-want +got):\n%s", code, diff)
 			}
 		}
 	}
