@@ -148,6 +148,7 @@ type Inbound struct {
 	Text    string    // to be looked at for opt-out words, never stored
 	Consent Consent   // what it says about being written to; empty: nothing
 	Aside   bool      // it opens no service window
+	Moved   Recipient // the number From has been changed to; empty: it hasn't
 }
 
 // Instant is a time that a provider has told, in UTC, or the zero time if it is

@@ -14,7 +14,8 @@ import (
 // message isn't known yet is kept for an hour and applied when the send is
 // recorded. A receipt never takes a status back, and none is applied twice.
 // Inbound messages open a service window, and may put their sender on the
-// do-not-send list, or take them off. Halts hold the account.
+// do-not-send list, or take them off; who changes their number stays on it.
+// Halts hold the account.
 //
 // Error: ErrUnavailable; then the whole callback is to be delivered again.
 func (s *Store) Apply(ctx context.Context, account gateway.AccountID, c gateway.Callback) error {
@@ -60,7 +61,7 @@ func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gatew
 			window = 0
 		}
 		inboundScript.EvalSha(ctx, pipe, keys, s.args(account,
-			string(in.From), in.At.UnixMilli(), window, string(in.Consent))...)
+			string(in.From), in.At.UnixMilli(), window, string(in.Consent), string(in.Moved))...)
 	}
 	for _, h := range c.Halts {
 		holdScript.EvalSha(ctx, pipe, keys, s.args(account, h.For.Milliseconds(), h.Reason, string(h.Scope), string(h.Outcome))...)

@@ -138,6 +138,83 @@ func TestWhoIsKnownByAnotherNumberIsHeard(t *testing.T) {
 	})
 }
 
+func TestAChangedNumberKeepsItsPlaceOnTheList(t *testing.T) {
+	const next, alias = gateway.Recipient("+46732009999"), gateway.Recipient("+46732001123")
+	hour := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
+	block := func(scope gateway.SuppressionScope, reason string, until time.Time) func(*bench) {
+		return func(b *bench) {
+			b.must(b.Suppress(b.t.Context(), gateway.Suppressed{Account: shop, Recipient: person, Scope: scope, Reason: reason, Until: until}))
+		}
+	}
+	says := func(from gateway.Recipient, what gateway.Consent, at time.Duration) func(*bench) {
+		return func(b *bench) {
+			b.must(b.Apply(b.t.Context(), shop, gateway.Callback{Inbound: []gateway.Inbound{{From: from, At: time.Now().Add(at), Consent: what}}}))
+		}
+	}
+	moves := func(b *bench) {
+		b.must(b.Apply(b.t.Context(), shop, gateway.Callback{Inbound: []gateway.Inbound{{From: person, At: time.Now(), Aside: true, Moved: next}}}))
+	}
+	for _, c := range []struct {
+		name  string
+		steps []func(*bench)
+		want  []gateway.Suppressed // of the new number
+	}{
+		{"nothing held, nothing follows", []func(*bench){moves}, nil},
+		{"a stop follows", []func(*bench){says(person, gateway.ConsentStop, 0), moves}, []gateway.Suppressed{{Scope: gateway.SuppressAll, Reason: "opt-out"}}},
+		{"told twice it follows once", []func(*bench){says(person, gateway.ConsentStop, 0), moves, moves}, []gateway.Suppressed{{Scope: gateway.SuppressAll, Reason: "opt-out"}}},
+		{"no marketing follows", []func(*bench){says(person, gateway.ConsentStopMarketing, 0), moves}, []gateway.Suppressed{{Scope: gateway.SuppressMarketing, Reason: "opt-out"}}},
+		{"a cooldown follows with its end", []func(*bench){block(gateway.SuppressCooldown, "later", hour), moves}, []gateway.Suppressed{{Scope: gateway.SuppressCooldown, Reason: "later", Until: hour}}},
+		{
+			"an operator's block follows, and a start doesn't lift it",
+			[]func(*bench){block(gateway.SuppressAll, "legal", time.Time{}), moves, says(next, gateway.ConsentStart, 0)},
+			[]gateway.Suppressed{{Scope: gateway.SuppressAll, Reason: "legal"}},
+		},
+		{"a start lifts a stop that has followed", []func(*bench){says(person, gateway.ConsentStop, -time.Minute), moves, says(next, gateway.ConsentStart, 0)}, nil},
+		{"and the news of the change, when it comes again, doesn't undo that", []func(*bench){says(person, gateway.ConsentStop, -time.Minute), moves, says(next, gateway.ConsentStart, 0), moves}, nil},
+		{
+			"a block of the number that callers know follows who is known by another",
+			[]func(*bench){block(gateway.SuppressCooldown, "later", hour), func(b *bench) {
+				m := b.accept(text(string(person), "x"))
+				b.mustBegin(m.ID, 0, "n")
+				e := yes(m, "n", "wamid.1")
+				e.Alias = alias
+				b.record(e)
+				b.must(b.Apply(b.t.Context(), shop, gateway.Callback{Inbound: []gateway.Inbound{{From: alias, At: time.Now(), Aside: true, Moved: next}}}))
+			}},
+			[]gateway.Suppressed{{Scope: gateway.SuppressCooldown, Reason: "later", Until: hour}},
+		},
+		{
+			"an operator's block follows whatever the new number said before",
+			[]func(*bench){block(gateway.SuppressAll, "legal", time.Time{}), says(next, gateway.ConsentStart, time.Second), moves},
+			[]gateway.Suppressed{{Scope: gateway.SuppressAll, Reason: "legal"}},
+		},
+		{
+			"what the new number had for good stays",
+			[]func(*bench){block(gateway.SuppressAll, "legal", time.Time{}), says(next, gateway.ConsentStop, 0), moves},
+			[]gateway.Suppressed{{Scope: gateway.SuppressAll, Reason: "opt-out"}},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			each(t, func(t *testing.T, b *bench) {
+				for _, step := range c.steps {
+					step(b)
+				}
+				list, _, err := b.Suppressions(t.Context(), shop, "", 10)
+				b.must(err)
+				var got []gateway.Suppressed
+				for _, s := range list {
+					if s.Recipient == next {
+						got = append(got, gateway.Suppressed{Scope: s.Scope, Reason: s.Reason, Until: s.Until})
+					}
+				}
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Errorf("on the list (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 func TestOutcomesAndReceiptsSuppress(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		first := b.accept(text(string(person), "x"))

@@ -138,6 +138,9 @@ func checkInbound(t *testing.T, in gateway.Inbound) {
 	if _, err := gateway.ParseRecipient(string(in.From)); err != nil {
 		t.Errorf("inbound from %q: %v", in.From, err)
 	}
+	if _, err := gateway.ParseRecipient(string(in.Moved)); in.Moved != "" && err != nil {
+		t.Errorf("moved to %q: %v", in.Moved, err)
+	}
 	if _, err := in.At.MarshalJSON(); err != nil || !utf8.ValidString(in.Text) {
 		t.Errorf("inbound %+v can't be kept: %v", in, err)
 	}

@@ -21,6 +21,10 @@ type Message struct {
 		Payload Loose `json:"payload"`
 		Text    Loose `json:"text"`
 	} `json:"button"`
+	System struct {
+		Type Loose `json:"type"`
+		WAID Loose `json:"wa_id"` // the new one
+	} `json:"system"`
 	Interactive struct {
 		ButtonReply choice `json:"button_reply"`
 		ListReply   choice `json:"list_reply"`
@@ -32,13 +36,30 @@ type choice struct {
 	Title Loose `json:"title"`
 }
 
+// Number is the recipient whom an id of WhatsApp's names; an error if it is
+// no number.
+func Number(id Loose) (gateway.Recipient, error) {
+	return gateway.ParseRecipient("+" + strings.TrimPrefix(string(id), "+"))
+}
+
 // Inbound is what the message means to sending. A tapped choice gives an entry
-// for its id and one for its label, for either may be an opt-out word. The
-// silent types (reactions, notices, corrections) give none, for it isn't
-// documented that they open the service window.
+// for its id and one for its label, for either may be an opt-out word. Notices
+// tell of a change of number and nothing else. The silent types (reactions,
+// corrections) give none, for it isn't documented that they open the service
+// window.
 func (m *Message) Inbound(silent ...Loose) []gateway.Inbound {
-	from, err := gateway.ParseRecipient("+" + strings.TrimPrefix(string(m.From), "+"))
-	if err != nil || slices.Contains(silent, m.Type) {
+	from, err := Number(m.From)
+	if err != nil {
+		return nil
+	}
+	if m.Type == "system" {
+		moved, err := Number(m.System.WAID)
+		if err != nil || m.System.Type != "user_changed_number" || moved == from {
+			return nil
+		}
+		return []gateway.Inbound{{From: from, At: m.Timestamp.Instant(), Aside: true, Moved: moved}}
+	}
+	if slices.Contains(silent, m.Type) {
 		return nil
 	}
 	words := []Loose{""}

@@ -113,7 +113,7 @@ func (p *Provider) readPreferences(v *value, out *gateway.Callback) {
 		return
 	}
 	for _, pref := range v.Preferences {
-		from, err := gateway.ParseRecipient("+" + string(pref.WAID))
+		from, err := whatsapp.Number(pref.WAID)
 		if err != nil || pref.Category != "marketing_messages" {
 			continue
 		}
@@ -191,12 +191,11 @@ func (p *Provider) reason(errs []wireError) (*gateway.Error, *gateway.Suppressio
 	return &gateway.Error{Class: gateway.ClassPermanent, Title: "failed without an error code"}, nil
 }
 
-// inbound reads what one message means to sending. Reactions, notices and
-// corrections say nothing; nor does what is said in a group, for it isn't said
-// to us.
+// inbound reads what one message means to sending. Reactions and corrections
+// say nothing; nor does what is said in a group, for it isn't said to us.
 func inbound(m *whatsapp.Message) []gateway.Inbound {
 	if m.GroupID != "" {
 		return nil
 	}
-	return m.Inbound("reaction", "system", "unsupported", "edit", "revoke")
+	return m.Inbound("reaction", "unsupported", "edit", "revoke")
 }

@@ -243,9 +243,9 @@ func TestParseDocumented(t *testing.T) {
 			gateway.Callback{},
 		},
 		{
-			"W-14 a change of number opens no window",
+			"W-14 a change of number takes the person along, and opens no window",
 			wrap(`{"field":"messages","value":{"messaging_product":"whatsapp",` + metadata + `,"messages":[{"from":"16505551234","id":"wamid.IN15","timestamp":"1750269342","type":"system","system":{"type":"user_changed_number","wa_id":"12195555358","body":"User A changed from 16505551234 to 12195555358"}}]}}`),
-			gateway.Callback{},
+			gateway.Callback{Inbound: []gateway.Inbound{{From: "+16505551234", At: unix(1750269342), Aside: true, Moved: "+12195555358"}}},
 		},
 		{
 			"W-15 no marketing any more",
@@ -412,6 +412,9 @@ func TestParse(t *testing.T) {
 		{"a kind to come opens the window", messages(`{` + stop + `,"type":"poll","poll":7}`), said(1749416383, "")},
 		{"a first visit opens the window", messages(`{` + stop + `,"type":"request_welcome"}`), said(1749416383, "")},
 		{"a reaction doesn't", messages(`{` + stop + `,"type":"reaction","reaction":{"message_id":"wamid.A","emoji":"👍"}}`), gateway.Callback{}},
+		{"a change of number to nobody knows which says nothing", messages(`{` + stop + `,"type":"system","system":{"type":"user_changed_number","wa_id":"12"}}`), gateway.Callback{}},
+		{"nor does one to the same number", messages(`{` + stop + `,"type":"system","system":{"type":"user_changed_number","wa_id":"16505551234"}}`), gateway.Callback{}},
+		{"nor does another notice", messages(`{` + stop + `,"type":"system","system":{"type":"user_changed_user_id","wa_id":"12195555358","body":"STOP"}}`), gateway.Callback{}},
 		{"a correction doesn't", messages(`{` + stop + `,"type":"edit"},{` + stop + `,"type":"revoke"}`), gateway.Callback{}},
 		{"what is said in a group doesn't", messages(`{` + stop + `,"group_id":"G1","type":"text","text":{"body":"Stop"}}`), gateway.Callback{}},
 		{"somebody without a number can't be placed", messages(`{"from_user_id":"US.13491208655302741918","id":"wamid.I","timestamp":"1749416383","type":"text","text":{"body":"Stop"}}`), gateway.Callback{}},

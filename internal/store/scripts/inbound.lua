@@ -1,8 +1,8 @@
 -- Takes note of what a recipient wrote or chose.
 -- Args: recipient, ms when it was said (0 or less: nobody knows), ms a service
 -- window lasts (0: it opens none), consent: stop, start, stop-marketing,
--- start-marketing or ''.
-local from, said, window, consent = arg(1), tonumber(arg(2)), tonumber(arg(3)), arg(4)
+-- start-marketing or '', the number the recipient has changed to or ''.
+local from, said, window, consent, moved = arg(1), tonumber(arg(2)), tonumber(arg(3)), arg(4), arg(5)
 local at = clock()
 said = math.min(said, at)
 -- Providers repeat callbacks for days: only a younger word replaces an older one.
@@ -45,7 +45,29 @@ local function note(to)
   end
 end
 
-note(from)
+-- Who takes another number is the same person, and what holds for them goes on
+-- holding, unless they have said since that it doesn't. What ends by itself ends
+-- there too; the old number keeps its entries, for it may be told of again.
+local function follow(to, scope)
+  local since, till, reason = string.match(redis.call('HGET', P .. 'sup', scope .. to) or '', '^(%d+) (%d+) (.*)$')
+  if not since then return end
+  since, till = tonumber(since), tonumber(till)
+  if till ~= 0 and till <= at then return end
+  local by_operator = string.sub(reason, 1, 1) == '!'
+  if not by_operator and since <= tonumber(redis.call('GET', P .. 'st:' .. hash(moved)) or '0') then return end
+  if string.match(redis.call('HGET', P .. 'sup', scope .. moved) or '', '^%d+ 0 ') then return end
+  suppress(moved, scope, reason, since, till)
+end
+
+local function heard(to)
+  note(to)
+  if moved == '' or moved == to then return end
+  follow(to, 'a')
+  follow(to, 'm')
+  follow(to, 'c')
+end
+
+heard(from)
 local known = redis.call('GET', P .. 'al:' .. hash(from))
-if known then note(known) end -- who is written to by another number
+if known then heard(known) end -- who is written to by another number
 return 'noted'
