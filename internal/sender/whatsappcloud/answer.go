@@ -29,6 +29,9 @@ const (
 // status, on which Meta's own pages disagree, only where there is no code.
 func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 	var body struct {
+		Contacts []struct {
+			WAID whatsapp.Loose `json:"wa_id"`
+		} `json:"contacts"`
 		Messages []struct {
 			ID string `json:"id"`
 		} `json:"messages"`
@@ -37,7 +40,11 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 	readable := whatsapp.Decode(a.Body, &body) == nil
 	if taken := a.Status >= 200 && a.Status <= 299; readable && taken && len(body.Messages) > 0 {
 		if id := gateway.ParseProviderMessageID(body.Messages[0].ID); id != "" {
-			return gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: id}
+			out := gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: id}
+			if len(body.Contacts) == 1 { // the recipient
+				out.Alias, _ = whatsapp.Number(body.Contacts[0].WAID) // absent from those who go by a name
+			}
+			return out
 		}
 	}
 	var e wireError

@@ -39,10 +39,30 @@ func answerCases() []providertest.AnswerCase {
 	undeliverable := failed(gateway.OutcomeRejected, gateway.ClassRecipient, gateway.ScopeRecipient, "131026", "Message undeliverable")
 	undeliverable.Suppress = &gateway.Suppression{Scope: gateway.SuppressCooldown, Reason: "undeliverable", For: 24 * time.Hour}
 	accepted := gateway.Result{Outcome: gateway.OutcomeAccepted, ProviderMessageID: "wamid.HBgLMTY1MDU1NTEyMzQVAgARGBIwMTIzNDU2Nzg5QUJDREVGMDEA"}
+	knownAs := func(alias gateway.Recipient) gateway.Result {
+		r := accepted
+		r.Alias = alias
+		return r
+	}
 	return []providertest.AnswerCase{
 		{
 			Name: "R-13 accepted", Status: 200,
 			Body: `{"messaging_product":"whatsapp","contacts":[{"input":"+16505551234","wa_id":"16505551234"}],"messages":[{"id":"wamid.HBgLMTY1MDU1NTEyMzQVAgARGBIwMTIzNDU2Nzg5QUJDREVGMDEA","message_status":"accepted"}]}`,
+			Want: knownAs("+16505551234"),
+		},
+		{
+			Name: "accepted for somebody whom Meta knows by another number", Status: 200,
+			Body: `{"messaging_product":"whatsapp","contacts":[{"input":"+5511987654321","wa_id":"551187654321"}],"messages":[{"id":"wamid.HBgLMTY1MDU1NTEyMzQVAgARGBIwMTIzNDU2Nzg5QUJDREVGMDEA"}]}`,
+			Want: knownAs("+551187654321"),
+		},
+		{
+			Name: "a number that is none is nobody's", Status: 200,
+			Body: `{"contacts":[{"input":"+16505551234","wa_id":"US.134912"}],"messages":[{"id":"wamid.HBgLMTY1MDU1NTEyMzQVAgARGBIwMTIzNDU2Nzg5QUJDREVGMDEA"}]}`,
+			Want: accepted,
+		},
+		{
+			Name: "of two contacts none is the recipient", Status: 200,
+			Body: `{"contacts":[{"wa_id":"551187654321"},{"wa_id":"551187654322"}],"messages":[{"id":"wamid.HBgLMTY1MDU1NTEyMzQVAgARGBIwMTIzNDU2Nzg5QUJDREVGMDEA"}]}`,
 			Want: accepted,
 		},
 		{

@@ -47,6 +47,7 @@ type value struct {
 		PhoneNumberID whatsapp.Loose `json:"phone_number_id"`
 	} `json:"metadata"`
 	Statuses    []status           `json:"statuses"`
+	Errors      []wireError        `json:"errors"` // of no message
 	Messages    []whatsapp.Message `json:"messages"`
 	Preferences []preference       `json:"user_preferences"`
 }
@@ -74,7 +75,7 @@ type status struct {
 //
 // A webhook may carry several numbers of one app. Receipts of other numbers
 // are kept: our message id in them says whose they are. What people wrote to
-// other numbers is left out.
+// other numbers is left out, and what is said of those numbers.
 func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 	var w webhook
 	if err := whatsapp.Decode(raw, &w); err != nil {
@@ -131,13 +132,22 @@ func (p *Provider) readPreferences(v *value, out *gateway.Callback) {
 }
 
 func (p *Provider) read(v *value, out *gateway.Callback) {
+	ours := p.ours(v)
 	for i := range v.Statuses {
-		if r, ok := p.receipt(&v.Statuses[i]); ok {
-			out.Receipts = append(out.Receipts, r)
+		r, why, ok := p.receipt(&v.Statuses[i])
+		if !ok {
+			continue
+		}
+		out.Receipts = append(out.Receipts, r)
+		if ours {
+			out.Halt(why)
 		}
 	}
-	if !p.ours(v) {
+	if !ours {
 		return
+	}
+	for i := range v.Errors {
+		out.Halt(p.reason(v.Errors[i : i+1]))
 	}
 	for i := range v.Messages {
 		out.Inbound = append(out.Inbound, inbound(&v.Messages[i])...)
@@ -145,15 +155,16 @@ func (p *Provider) read(v *value, out *gateway.Callback) {
 }
 
 // receipt reads one status. "played" is more than read, which is the most we
-// know; "deleted" says nothing of the sending, nor do names to come.
-func (p *Provider) receipt(s *status) (gateway.Receipt, bool) {
-	r := gateway.Receipt{
+// know; "deleted" says nothing of the sending, nor do names to come. why is why
+// a message failed.
+func (p *Provider) receipt(s *status) (r gateway.Receipt, why gateway.Result, ok bool) {
+	r = gateway.Receipt{
 		Message:           messageOf(string(s.CallbackData)),
 		ProviderMessageID: gateway.ParseProviderMessageID(string(s.ID)),
 		At:                s.Timestamp.Instant(),
 	}
 	if r.Message == "" && r.ProviderMessageID == "" || s.Type != "" && s.Type != "message" {
-		return r, false
+		return r, why, false
 	}
 	switch s.Status {
 	case "sent":
@@ -164,17 +175,18 @@ func (p *Provider) receipt(s *status) (gateway.Receipt, bool) {
 		r.Status = gateway.StatusRead
 	case "failed":
 		r.Status = gateway.StatusFailed
-		r.Error, r.Suppress = p.reason(s.Errors)
+		why = p.reason(s.Errors)
+		r.Error, r.Suppress = why.Error, why.Suppress
 	default:
-		return r, false
+		return r, why, false
 	}
-	return r, true
+	return r, why, true
 }
 
 // reason is why a message failed, by the first error that has a code. A code
 // that isn't documented is permanent: Meta reports failures when it has given
 // up.
-func (p *Provider) reason(errs []wireError) (*gateway.Error, *gateway.Suppression) {
+func (p *Provider) reason(errs []wireError) gateway.Result {
 	for i := range errs {
 		code, ok := errs[i].number()
 		if !ok {
@@ -184,11 +196,9 @@ func (p *Provider) reason(errs []wireError) (*gateway.Error, *gateway.Suppressio
 		if !ok {
 			r = permanent()
 		}
-		out := p.describe(code, &errs[i])
-		out.Class = r.class
-		return out, r.suppression()
+		return p.result(r, nil, p.describe(code, &errs[i]))
 	}
-	return &gateway.Error{Class: gateway.ClassPermanent, Title: "failed without an error code"}, nil
+	return p.result(permanent(), nil, &gateway.Error{Title: "failed without an error code"})
 }
 
 // inbound reads what one message means to sending. Reactions and corrections

@@ -155,6 +155,12 @@ func failedReceipt(id gateway.ProviderMessageID, at int64, e gateway.Error, s *g
 	return receipts(gateway.Receipt{ProviderMessageID: id, Status: gateway.StatusFailed, At: unix(at), Error: &e, Suppress: s})
 }
 
+// halted adds that nothing may begin for the account.
+func halted(c gateway.Callback, d time.Duration, o gateway.Outcome, reason string) gateway.Callback {
+	c.Halts = append(c.Halts, gateway.Halt{For: d, Outcome: o, Reason: reason, Scope: gateway.ScopeAccount})
+	return c
+}
+
 // The cases W-01 to W-18 of the reference, named as there, with ids of ours in
 // the place of "m-1".
 func TestParseDocumented(t *testing.T) {
@@ -267,14 +273,14 @@ func TestParseDocumented(t *testing.T) {
 			gateway.Callback{},
 		},
 		{
-			"W-16 so is a template's status",
+			"W-16 a template's status says nothing of a message",
 			wrap(`{"field":"message_template_status_update","value":{"event":"PAUSED","message_template_id":1689556908129832,"message_template_name":"order_confirmation","message_template_language":"en-US","reason":"NONE"}}`),
 			gateway.Callback{},
 		},
 		{
-			"W-17 an error of the system names no message",
+			"W-17 an error of the system names no message, and holds the account",
 			wrap(`{"field":"messages","value":{"messaging_product":"whatsapp",` + metadata + `,"errors":[{"code":130429,"title":"Rate limit hit","message":"Rate limit hit","error_data":{"details":"number over its rate (example text)"}}]}}`),
-			gateway.Callback{},
+			halted(gateway.Callback{}, time.Second, gateway.OutcomeThrottled, "Rate limit hit"),
 		},
 		{
 			"W-18 a status of somebody without a number",
@@ -362,8 +368,32 @@ func TestParse(t *testing.T) {
 			failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassPermanent, Code: "987654", Title: "odd"}, nil),
 		},
 		{
-			"billing fails a message too", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131042,"title":"Payment"}]}`),
+			"billing fails a message, and would the next ones", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131042,"title":"Payment"}]}`),
+			halted(
+				failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassSuspended, Code: "131042", Title: "Payment"}, nil),
+				15*time.Minute, gateway.OutcomeSuspended, "Payment",
+			),
+		},
+		{
+			"so does a spam limit, for an hour", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131048,"title":"Spam rate limit hit"}]}`),
+			halted(
+				failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassThrottled, Code: "131048", Title: "Spam rate limit hit"}, nil),
+				time.Hour, gateway.OutcomeThrottled, "Spam rate limit hit",
+			),
+		},
+		{
+			"a limit of one pair holds nobody else", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131056,"title":"Pair rate limit hit"}]}`),
+			failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassThrottled, Code: "131056", Title: "Pair rate limit hit"}, nil),
+		},
+		{
+			"what holds another number isn't ours",
+			wrap(`{"field":"messages","value":{"metadata":{"phone_number_id":"777"},"errors":[{"code":130429,"title":"Rate limit hit"}],"statuses":[{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131042,"title":"Payment"}]}]}}`),
 			failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassSuspended, Code: "131042", Title: "Payment"}, nil),
+		},
+		{
+			"a webhook of others that was lost concerns no message of ours",
+			wrap(`{"field":"messages","value":{` + metadata + `,"errors":[{"code":131035,"title":"Content dropped"},7,{"title":"odd"}]}}`),
+			gateway.Callback{},
 		},
 		{
 			"expired before it could be delivered", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131043,"title":"Message expired"}]}`),
@@ -375,7 +405,10 @@ func TestParse(t *testing.T) {
 		},
 		{
 			"a token quoted in an error is not kept", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":190,"title":"Malformed access token ` + accessToken + `"}]}`),
-			failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassSuspended, Code: "190", Title: "Malformed access token [redacted]"}, nil),
+			halted(
+				failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassSuspended, Code: "190", Title: "Malformed access token [redacted]"}, nil),
+				15*time.Minute, gateway.OutcomeSuspended, "Malformed access token [redacted]",
+			),
 		},
 
 		{"an unreadable status spoils no other", statuses(`7,"x",null,[],{"id":{},"status":[]},` + plain), receipts(sent)},
@@ -387,6 +420,53 @@ func TestParse(t *testing.T) {
 		{"whatever it looks like", `{"object":"page","entries":7}`, gateway.Callback{}},
 		{"a field that isn't messages may look alike", wrap(`{"field":"history","value":{"statuses":[` + plain + `]}}`), gateway.Callback{}},
 		{"what the business sent from a phone isn't inbound", wrap(`{"field":"smb_message_echoes","value":{` + metadata + `,"messages":[{` + stop + `,"type":"text","text":{"body":"Hi"}}]}}`), gateway.Callback{}},
+		{
+			"events of the account are acknowledged and say nothing of messages",
+			wrap(`{"field":"account_update","value":{"event":"DISABLED_UPDATE","ban_info":{"waba_ban_state":"DISABLE"}}},` +
+				`{"field":"account_alerts","value":{"entity_type":"WABA","alert_severity":"CRITICAL"}},` +
+				`{"field":"account_review_update","value":{"decision":"APPROVED"}},` +
+				`{"field":"phone_number_quality_update","value":{"event":"THROUGHPUT_UPGRADE","current_limit":"TIER_UNLIMITED"}},` +
+				`{"field":"phone_number_name_update","value":{"decision":"APPROVED"}},` +
+				`{"field":"business_capability_update","value":{"max_daily_conversations_per_business":1000}},` +
+				`{"field":"message_template_quality_update","value":{"new_quality_score":"RED"}},` +
+				`{"field":"template_category_update","value":{"new_category":"MARKETING"}},` +
+				`{"field":"security","value":{"event":"PIN_CHANGED"}},{"field":"to come","value":7},{"field":7},{}`),
+			gateway.Callback{},
+		},
+		{
+			"what comes beside them is heard", wrap(`{"field":"account_update","value":{"event":"ACCOUNT_DELETED"}},{"field":"messages","value":{"statuses":[` + plain + `]}}`),
+			receipts(sent),
+		},
+		{
+			"several entries with several changes, in their order",
+			`{"object":"whatsapp_business_account","entry":[` +
+				`{"id":"1","time":1750030073,"changes":[{"field":"messages","value":{` + metadata + `,"statuses":[{"id":"wamid.1","status":"sent","timestamp":"1"}]}},{"field":"messages","value":{` + metadata + `,"statuses":[{"id":"wamid.2","status":"read","timestamp":"2"}]}}]},` +
+				`{"id":"2","changes":[{"field":"messages","value":{` + metadata + `,"statuses":[{"id":"wamid.3","status":"delivered","timestamp":"3"}],"messages":[{` + stop + `,"type":"text","text":{"body":"Hi"}}]}}]}]}`,
+			gateway.Callback{
+				Receipts: []gateway.Receipt{
+					{ProviderMessageID: "wamid.1", Status: gateway.StatusSent, At: unix(1)},
+					{ProviderMessageID: "wamid.2", Status: gateway.StatusRead, At: unix(2)},
+					{ProviderMessageID: "wamid.3", Status: gateway.StatusDelivered, At: unix(3)},
+				},
+				Inbound: said(1749416383, "Hi").Inbound,
+			},
+		},
+		{
+			"prices and conversations change nothing, however they look",
+			statuses(`{"id":"wamid.A","status":"sent","timestamp":"1750030073","pricing":{"billable":false,"pricing_model":"CBP","type":"free_entry_point","category":"referral_conversion"},"conversation":null},{"id":"wamid.A","status":"sent","timestamp":"1750030073","pricing":"free","conversation":[1]}`),
+			receipts(sent, sent),
+		},
+		{
+			"a preference with a '+' and its time as a text",
+			wrap(`{"field":"user_preferences","value":{"user_preferences":[{"wa_id":"+16505551234","category":"marketing_messages","value":"stop","timestamp":"1731705721"}]}}`),
+			gateway.Callback{Inbound: []gateway.Inbound{{From: user, At: unix(1731705721), Consent: gateway.ConsentStopMarketing, Aside: true}}},
+		},
+		{
+			"preferences of another number, of nobody, or of another mind are left out",
+			wrap(`{"field":"user_preferences","value":{"metadata":{"phone_number_id":"777"},"user_preferences":[{"wa_id":"16505551234","category":"marketing_messages","value":"stop","timestamp":1731705721}]}},` +
+				`{"field":"user_preferences","value":{"user_preferences":[{"wa_id":"16","category":"marketing_messages","value":"stop"},{"wa_id":"16505551234","category":"marketing_messages","value":"maybe"},7]}}`),
+			gateway.Callback{},
+		},
 		{"no entries", `{"object":"whatsapp_business_account","entry":[]}`, gateway.Callback{}},
 		{"nothing at all", " {} ", gateway.Callback{}},
 		{
@@ -408,6 +488,14 @@ func TestParse(t *testing.T) {
 		{"a tapped button, by its payload and its label", messages(`{` + stop + `,"type":"button","button":{"payload":"OUT","text":"Stop"}}`), said(1749416383, "OUT", "Stop")},
 		{"a payload may be null", messages(`{` + stop + `,"type":"button","button":{"payload":null,"text":"Stop"}}`), said(1749416383, "Stop")},
 		{"a tapped reply button", messages(`{` + stop + `,"type":"interactive","interactive":{"type":"button_reply","button_reply":{"id":"no","title":"Stop"}}}`), said(1749416383, "Stop", "no")},
+		{
+			"every kind of message opens the window",
+			messages(`{` + stop + `,"type":"image","image":{"id":"1","mime_type":"image/jpeg","sha256":"abc=","caption":"STOP"}},` +
+				`{` + stop + `,"type":"video","video":{"id":"1"}},{` + stop + `,"type":"sticker","sticker":{"id":"1","animated":false}},` +
+				`{` + stop + `,"type":"document","document":{"id":"1","filename":"STOP"}},{` + stop + `,"type":"location","location":{"latitude":1.5,"longitude":2}},` +
+				`{` + stop + `,"type":"contacts","contacts":[{"name":{"formatted_name":"STOP"}}]},{` + stop + `,"type":"order","order":{"catalog_id":"1"}}`),
+			said(1749416383, "", "", "", "", "", "", ""),
+		},
 		{"a form that was filled in opens the window", messages(`{` + stop + `,"type":"interactive","interactive":{"type":"nfm_reply","nfm_reply":{"name":"flow","response_json":"{}"}}}`), said(1749416383, "")},
 		{"a kind to come opens the window", messages(`{` + stop + `,"type":"poll","poll":7}`), said(1749416383, "")},
 		{"a first visit opens the window", messages(`{` + stop + `,"type":"request_welcome"}`), said(1749416383, "")},
