@@ -50,13 +50,15 @@ var cloudErrors = map[int]struct {
 	title  string
 }{
 	0:                    {401, "AuthException"},
-	1:                    {400, "API Unknown"},
+	1:                    {500, "API Unknown"},
 	2:                    {503, "API Service"},
 	3:                    {403, "API Method"},
 	codeAppCalls:         {0, "API Too Many Calls"},
 	codePermission:       {403, "Permission Denied"},
+	17:                   {0, "User request limit reached"},
 	33:                   {400, "Parameter value is not valid"},
 	codeParameter:        {400, "Invalid parameter"},
+	102:                  {401, "Session key invalid or no longer valid"},
 	codeTokenRequired:    {401, "An access token is required to request this resource."},
 	codeToken:            {401, "Access token has expired"},
 	368:                  {403, "Temporarily blocked for policies violations"},
@@ -87,13 +89,16 @@ var cloudErrors = map[int]struct {
 	131057:               {503, "Account in maintenance mode"},
 	131064:               {0, "Template classification limit"},
 	codeTemplateCount:    {400, "Template param count mismatch"},
-	codeNoTemplate:       {404, "Template does not exist"},
+	codeNoTemplate:       {400, "Template does not exist"},
 	132005:               {400, "Template hydrated text too long"},
 	132007:               {400, "Template format character policy violated"},
 	codeTemplateFormat:   {400, "Template parameter format mismatch"},
 	codeTemplatePaused:   {400, "Template is paused"},
 	codeTemplateDisabled: {400, "Template is disabled"},
+	133000:               {500, "Incomplete deregistration"},
+	133004:               {503, "Server temporarily unavailable"},
 	133010:               {400, "Phone number not registered"},
+	134102:               {500, "Template unavailable"},
 }
 
 // cloud speaks Meta's WhatsApp Cloud API.

@@ -192,7 +192,7 @@ func TestCloudRefusesWhatBreaksTheReference(t *testing.T) {
 		{"a flow with empty data", cloudBody(`"type":"interactive","interactive":{"type":"flow","body":{"text":"?"},"action":{"name":"flow","parameters":{"flow_message_version":"3","flow_id":"1","flow_cta":"x","flow_action_payload":{"screen":"A","data":{}}}}}`), cloudProblem{400, 131009, titleInvalid, "data"}},
 		{"a template name in capitals", template(`"name":"Hello","language":{"code":"en"}`), cloudProblem{400, 131009, titleInvalid, "template.name"}},
 		{"a template without a language", template(`"name":"hello"`), cloudProblem{400, 131008, titleMissing, "template.language"}},
-		{"a language that doesn't exist", template(`"name":"hello","language":{"code":"english"}`), cloudProblem{404, 132001, "(#132001) Template does not exist", "language"}},
+		{"a language that doesn't exist", template(`"name":"hello","language":{"code":"english"}`), cloudProblem{400, 132001, "(#132001) Template does not exist", "language"}},
 		{"a namespace", template(`"name":"hello","language":{"code":"en"},"namespace":"n"`), cloudProblem{400, 100, titleParameter, "template.namespace is unknown"}},
 		{"named and positional parameters", template(`"name":"hello","language":{"code":"en"},"components":[{"type":"body","parameters":[{"type":"text","text":"a"},{"type":"text","text":"b","parameter_name":"n"}]}]`), cloudProblem{400, 132012, "(#132012) Template parameter format mismatch", "parameters"}},
 		{"a button at index 10", template(`"name":"hello","language":{"code":"en"},"components":[{"type":"button","sub_type":"url","index":"10","parameters":[{"type":"text","text":"a"}]}]`), cloudProblem{400, 131009, titleInvalid, "index"}},
@@ -227,6 +227,32 @@ func TestCloudJudgesCredentialsFirst(t *testing.T) {
 	}
 	diff(t, "unauthorized", s.stats().Unauthorized, int64(4))
 	diff(t, "requests", s.stats().Accounts[0].Requests, int64(0))
+}
+
+// By hand from the table of the reference: where two statuses stand there, the
+// newer one; limits as the option says.
+func TestCloudCodesComeWithTheStatusesOfTheNewerDocuments(t *testing.T) {
+	c := newCloud(start(t, Options{}, &gateway{}))
+	for status, codes := range map[int][]int{
+		400: {
+			33, 100, 506, 130403, 130472, 131008, 131009, 131020, 131021, 131026, 131030, 131037, 131041, 131047, 131049, 131050, 131051,
+			131052, 131053, 131055, 131059, 131060, 131062, 131063, 132000, 132001, 132005, 132007, 132012, 132015, 132016, 132018, 132068,
+			133005, 133006, 133008, 133009, 133010, 134011, 134100, 134103, 135000,
+		},
+		401: {0, 102, 104, 190},
+		402: {131042},
+		403: {3, 10, 200, 299, 368, 130497, 131005, 131031},
+		404: {803},
+		429: {4, 17, 613, 80007, 130429, 131048, 131056, 131064},
+		500: {1, 131000, 131045, 133000, 134102},
+		503: {2, 131016, 131057, 133004},
+	} {
+		for _, code := range codes {
+			r := c.refuse(refusal{reason: reasonError, code: code})
+			got := cloudProblemOf(t, answer{status: r.status, header: r.header, body: string(r.body)})
+			diff(t, fmt.Sprint("code and status of ", code), [2]int{got.code, got.status}, [2]int{code, status})
+		}
+	}
 }
 
 func TestCloudTellsAboutTheNumber(t *testing.T) {
