@@ -437,6 +437,7 @@ func TestConversationListsWhatItKeeps(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	account := conversationAccount()
 	account.Retention = time.Hour
+	account.CallbackURL = "" // callbacks would look at the clock while it is set
 	s := startConversation(t, Options{Accounts: []Account{account}, Now: func() time.Time { return now }}, &gateway{})
 	var ids []string
 	for i, to := range []string{"46732001122", "46732001133", "46732001122", "46732001122"} {
