@@ -9,6 +9,7 @@ type Intent struct {
 	Task     Task
 	Nonce    string
 	Deadline time.Duration // from now; after it, whoever looks marks the outcome unknown
+	Files    []KeptFile    // that the call names by their ids
 }
 
 // Verdict is the answer to an Intent.

@@ -132,6 +132,7 @@ type Receipt struct {
 	At                time.Time
 	Error             *Error // with StatusFailed
 	Suppress          *Suppression
+	LostFile          bool // with StatusFailed: what the message names by its id must be uploaded again
 }
 
 // Poll is a message whose provider is to be asked what became of it.

@@ -173,7 +173,7 @@ func (j *Judge) Judge(ctx context.Context, f gateway.File, rule gateway.MediaRul
 // The answer of a put that failed is remembered for a few seconds, or for a
 // minute if another can't do better. The id is empty for a file that isn't
 // refused and that Judge wouldn't look at.
-func (j *Judge) Upload(ctx context.Context, f gateway.File, rule gateway.MediaRule, holder any, put Put) (id string, refused *gateway.Error, retryable bool) {
+func (j *Judge) Upload(ctx context.Context, f gateway.File, rule gateway.MediaRule, holder string, put Put) (id string, refused *gateway.Error, retryable bool) {
 	a := j.ask(ctx, f, want{kind: f.Kind, rule: rule, holder: holder, put: put})
 	return a.id, a.refused, a.retryable
 }

@@ -2,6 +2,8 @@ package media
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
 	"net/http"
 	"path"
 	"slices"
@@ -60,13 +62,25 @@ func (f *facts) conditions(h http.Header) {
 	}
 }
 
-// same reports whether both are facts of one version of the file: by what its
-// server says, else as far as can be seen.
-func (f *facts) same(other *facts) bool {
-	if f.declared != other.declared || f.head != other.head || f.etag != other.etag {
-		return false
+// version tells this version of the file from others: by what its server says,
+// else as far as can be seen. It is empty if the size isn't known either.
+func (f *facts) version() string {
+	seen := fmt.Appendf(nil, "%q %x %q", f.declared, f.head, f.etag)
+	switch {
+	case f.etag != "":
+	case f.more:
+		return ""
+	default:
+		seen = fmt.Appendf(seen, " %q %d", f.modified, f.size)
 	}
-	return f.etag != "" || f.modified == other.modified && f.size == other.size && !f.more && !other.more
+	sum := sha256.Sum256(seen)
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// same reports whether both are facts of one version of the file.
+func (f *facts) same(other *facts) bool {
+	v := f.version()
+	return v != "" && v == other.version()
 }
 
 // contentType is what the file is handed on as.

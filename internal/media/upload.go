@@ -11,21 +11,23 @@ import (
 )
 
 // Put gives a file to a provider: its content type, its size (-1: unknown) and
-// its bytes. It answers with the provider's id for the file and how long that
-// lasts, or with why there is none; the error's class says whether another try
-// may do better. It reads the body as it comes, and no longer than it runs.
-type Put = func(ctx context.Context, contentType string, size int64, body io.Reader) (id string, life time.Duration, refused *gateway.Error)
+// its bytes. The version, without spaces, is what its server lets it be told
+// from other files by; empty: nothing. It answers with the provider's id for the
+// file and how long that lasts, or with why there is none; the error's class says
+// whether another try may do better. It reads the body as it comes, and no
+// longer than it runs; not at all, if the provider has this version.
+type Put = func(ctx context.Context, contentType, version string, size int64, body io.Reader) (id string, life time.Duration, refused *gateway.Error)
 
 // upload is what came of the last Put of a file.
 type upload struct {
-	holder  any
+	holder  string
 	id      string
 	refused *gateway.Error // in place of an id
 	until   time.Time
 }
 
 // serves reports whether the upload is an answer for the holder.
-func (u *upload) serves(holder any, now time.Time) bool {
+func (u *upload) serves(holder string, now time.Time) bool {
 	return u.holder == holder && now.Before(u.until)
 }
 
@@ -49,7 +51,7 @@ func passes(c gateway.Class) bool {
 
 // newUpload says how long the answer of a Put holds. An id is given up a little
 // before its end, for the message that names it is still to be sent.
-func newUpload(holder any, id string, life time.Duration, refused *gateway.Error, now time.Time) upload {
+func newUpload(holder, id string, life time.Duration, refused *gateway.Error, now time.Time) upload {
 	u := upload{holder: holder, id: id, refused: refused}
 	switch {
 	case refused == nil:
@@ -78,8 +80,8 @@ func (f *finding) forget(id string) {
 type want struct {
 	kind   gateway.MediaKind
 	rule   gateway.MediaRule
-	holder any // who gives the id
-	put    Put // nil: no id is asked for
+	holder string // who gives the id
+	put    Put    // nil: no id is asked for
 }
 
 // reply is what somebody is told.
@@ -108,7 +110,7 @@ func (f *finding) hand(ctx context.Context, w want, body io.Reader) error {
 		size = -1
 	}
 	s := &source{from: body, limit: w.rule.MaxBytes}
-	id, life, refused := w.put(ctx, f.contentType(), size, s)
+	id, life, refused := w.put(ctx, f.contentType(), f.version(), size, s)
 	read, err := s.close()
 	switch {
 	case errors.Is(err, errTooLong):
@@ -116,6 +118,10 @@ func (f *finding) hand(ctx context.Context, w want, body io.Reader) error {
 		return nil
 	case err != nil:
 		return err
+	case f.more && read == 0: // nobody needed it, but its size is to be known
+		if err := f.measure(body, w.rule); err != nil {
+			return err
+		}
 	case f.more:
 		f.size, f.more = max(f.size, read), false
 	}

@@ -88,7 +88,7 @@ type shelf struct {
 	unheard bool // it answers without having read
 }
 
-func (s *shelf) put(ctx context.Context, contentType string, size int64, body io.Reader) (string, time.Duration, *gateway.Error) {
+func (s *shelf) put(ctx context.Context, contentType, _ string, size int64, body io.Reader) (string, time.Duration, *gateway.Error) {
 	s.mu.Lock()
 	s.now++
 	s.most = max(s.most, s.now)
@@ -144,7 +144,7 @@ func onBench(t *testing.T, f func(b *bench)) {
 }
 
 func (b *bench) upload() (string, *gateway.Error, bool) {
-	return b.judge.Upload(b.Context(), image(link), imageRule, b.shelf, b.put)
+	return b.judge.Upload(b.Context(), image(link), imageRule, "here", b.put)
 }
 
 // expect uploads, and compares the id and what it took in all.
@@ -328,7 +328,7 @@ func TestAnotherHolderHasNotTheFile(t *testing.T) {
 		b.expect("id-1", 1, 1, 1)
 		other := &shelf{}
 		for range 2 {
-			if id, refused, _ := b.judge.Upload(b.Context(), image(link), imageRule, other, other.put); id != "id-1" || refused != nil {
+			if id, refused, _ := b.judge.Upload(b.Context(), image(link), imageRule, "there", other.put); id != "id-1" || refused != nil {
 				b.Errorf("got %q, %v", id, refused)
 			}
 		}
@@ -406,7 +406,7 @@ func TestAFewFilesAreUploadedAtOneTime(t *testing.T) {
 		for i := range 6 {
 			wg.Go(func() {
 				f := image(fmt.Sprintf("https://cdn.example.com/%d.jpg", i))
-				if _, refused, _ := b.judge.Upload(b.Context(), f, imageRule, b.shelf, b.put); refused != nil {
+				if _, refused, _ := b.judge.Upload(b.Context(), f, imageRule, "here", b.put); refused != nil {
 					b.Error(refused)
 				}
 			})
@@ -431,7 +431,7 @@ func TestWhoGivesUpLeavesTheUploadToAnother(t *testing.T) {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(b.Context(), time.Second)
 			defer cancel()
-			_, refused, retryable := b.judge.Upload(ctx, image(link), imageRule, b.shelf, b.put)
+			_, refused, retryable := b.judge.Upload(ctx, image(link), imageRule, "here", b.put)
 			check(b.T, refused, retryable, CodeUnreachable)
 		})
 		synctest.Wait()
@@ -484,7 +484,7 @@ func TestWhatIsHandedOver(t *testing.T) {
 			link, client := serve(t, tc.h)
 			s := &shelf{}
 			f := gateway.File{Field: "f", Kind: tc.kind, Media: &gateway.Media{Link: link}}
-			id, refused, retryable := NewChecker(client, Options{}).For("shop-eu").Upload(t.Context(), f, tc.rule, s, s.put)
+			id, refused, retryable := NewChecker(client, Options{}).For("shop-eu").Upload(t.Context(), f, tc.rule, "here", s.put)
 			check(t, refused, retryable, "")
 			if id != "id-1" || s.taken[0] != tc.body || s.types[0] != tc.typ || s.sizes[0] != tc.size {
 				t.Errorf("%q: %d bytes, %s, size %d", id, len(s.taken[0]), s.types[0], s.sizes[0])
@@ -512,7 +512,7 @@ func TestWhatIsRefusedIsNotUploaded(t *testing.T) {
 			s := &shelf{}
 			j := NewChecker(client, Options{}).For("shop-eu")
 			for range 2 {
-				id, refused, retryable := j.Upload(t.Context(), image(link), imageRule, s, s.put)
+				id, refused, retryable := j.Upload(t.Context(), image(link), imageRule, "here", s.put)
 				check(t, refused, retryable, tc.want)
 				if id != "" || len(s.taken) != 0 {
 					t.Errorf("id %q after %d uploads", id, len(s.taken))
@@ -525,7 +525,7 @@ func TestWhatIsRefusedIsNotUploaded(t *testing.T) {
 func TestFilesThatAreNoLinksAreNotUploaded(t *testing.T) {
 	j := NewChecker(&http.Client{Transport: &origin{}}, Options{}).For("shop-eu")
 	for _, m := range []*gateway.Media{nil, {ID: "7"}, {Link: link, Provider: "cdn-a"}} {
-		id, refused, retryable := j.Upload(t.Context(), gateway.File{Kind: gateway.MediaImage, Media: m}, imageRule, j, nil)
+		id, refused, retryable := j.Upload(t.Context(), gateway.File{Kind: gateway.MediaImage, Media: m}, imageRule, "here", nil)
 		check(t, refused, retryable, "")
 		if id != "" {
 			t.Errorf("id %q", id)
@@ -540,19 +540,19 @@ func TestNothingIsReadOnceThePutHasEnded(t *testing.T) {
 	link, client := serve(t, chunked("image/jpeg", padded(jpegFile, 64<<10)))
 	j := NewChecker(client, Options{}).For("shop-eu")
 	puts := 0
-	put := func(_ context.Context, _ string, _ int64, body io.Reader) (string, time.Duration, *gateway.Error) {
+	put := func(_ context.Context, _, _ string, _ int64, body io.Reader) (string, time.Duration, *gateway.Error) {
 		left = body
 		puts++
 		return "early", time.Hour, nil
 	}
-	id, refused, _ := j.Upload(t.Context(), image(link), imageRule, j, put)
+	id, refused, _ := j.Upload(t.Context(), image(link), imageRule, "here", put)
 	if id != "early" || refused != nil {
 		t.Errorf("%q, %v", id, refused)
 	}
 	if n, err := left.Read(make([]byte, 10)); n != 0 || !errors.Is(err, errHanded) {
 		t.Errorf("read %d, %v", n, err)
 	}
-	if id, _, _ = j.Upload(t.Context(), image(link), imageRule, j, put); id != "early" || puts != 1 {
+	if id, _, _ = j.Upload(t.Context(), image(link), imageRule, "here", put); id != "early" || puts != 1 {
 		t.Errorf("then %q after %d uploads", id, puts)
 	}
 }
@@ -585,7 +585,7 @@ func TestAFileFlowsFromServerToServer(t *testing.T) {
 	defer receiver.Close()
 	j := NewChecker(client, Options{}).For("shop-eu")
 	rule := gateway.MediaRule{Types: imageTypes, MaxBytes: 2 * size}
-	id, refused, _ := j.Upload(t.Context(), image(link), rule, j, func(ctx context.Context, _ string, size int64, body io.Reader) (string, time.Duration, *gateway.Error) {
+	id, refused, _ := j.Upload(t.Context(), image(link), rule, "here", func(ctx context.Context, _, _ string, size int64, body io.Reader) (string, time.Duration, *gateway.Error) {
 		r, err := http.NewRequestWithContext(ctx, http.MethodPost, receiver.URL, body)
 		if err != nil {
 			t.Error(err)
@@ -606,5 +606,57 @@ func TestAFileFlowsFromServerToServer(t *testing.T) {
 	}
 	if most > size/3 {
 		t.Errorf("%d bytes were under way at one time", most)
+	}
+}
+
+// A put may know from elsewhere that the provider has this version of the file.
+func TestAVersionThatTheProviderHasIsNotReadAgain(t *testing.T) {
+	for _, tc := range []struct {
+		name       string
+		etag, date string
+		undeclared bool
+		uploads    int
+	}{
+		{"by its tag", `"v1"`, "", false, 1},
+		{"by its tag, its length undeclared", `"v1"`, "", true, 1},
+		{"by its date and length", "", "Fri, 20 Nov 2026 10:00:00 GMT", false, 1},
+		{"by its length alone", "", "", false, 1},
+		{"not by its date alone", "", "Fri, 20 Nov 2026 10:00:00 GMT", true, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := &origin{body: padded(jpegFile, 60<<10), etag: tc.etag, date: tc.date, undeclared: tc.undeclared}
+			s, had := &shelf{}, map[string]string{}
+			put := func(ctx context.Context, contentType, version string, size int64, body io.Reader) (string, time.Duration, *gateway.Error) {
+				if strings.ContainsAny(version, " \n") {
+					t.Errorf("version %q", version)
+				}
+				if id := had[version]; id != "" && version != "" {
+					return id, time.Hour, nil
+				}
+				id, life, refused := s.put(ctx, contentType, version, size, body)
+				had[version] = id
+				return id, life, refused
+			}
+			var j *Judge
+			for i := range 2 { // the second is another process
+				j = NewChecker(&http.Client{Transport: o}, Options{}).For("shop-eu")
+				for range 2 {
+					if id, refused, _ := j.Upload(t.Context(), image(link), imageRule, "here", put); refused != nil || tc.uploads == 1 && id != "id-1" {
+						t.Errorf("%q, %v", id, refused)
+					}
+				}
+				if o.gets != i+1 {
+					t.Errorf("%d requests", o.gets)
+				}
+			}
+			if len(s.taken) != tc.uploads {
+				t.Errorf("%d uploads, want %d", len(s.taken), tc.uploads)
+			}
+			refused, retryable := j.Judge(t.Context(), image(link), gateway.MediaRule{Types: imageTypes, MaxBytes: 60<<10 - 1})
+			check(t, refused, retryable, CodeTooLarge)
+			if o.gets != 2 {
+				t.Error("its size isn't known")
+			}
+		})
 	}
 }

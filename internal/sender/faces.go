@@ -25,6 +25,12 @@ type Store interface {
 	Hold(ctx context.Context, account gateway.AccountID, d time.Duration, why gateway.Outcome, reason string, scope gateway.Scope) error
 	Lift(ctx context.Context, account gateway.AccountID, why gateway.Outcome) error
 	SetBreaker(context.Context, gateway.AccountID, gateway.BreakerState) error
+
+	// What providers keep outlives the worker that gave it to them. File is zero
+	// for what they don't keep, or not any more.
+	File(context.Context, gateway.AccountID, gateway.FileKey) (gateway.KeptFile, error)
+	KeepFile(context.Context, gateway.AccountID, gateway.KeptFile) error
+	DropFile(context.Context, gateway.AccountID, gateway.KeptFile) error
 }
 
 // Queue puts tasks into the account's lanes.
@@ -56,10 +62,11 @@ type Media interface {
 	Judge(ctx context.Context, f gateway.File, rule gateway.MediaRule) (refused *gateway.Error, retryable bool)
 
 	// Upload judges likewise and gives the provider's id for the file. put is
-	// given the file for that, unless holder has it already; what it answers is
-	// remembered. Empty: the file isn't one to be uploaded, and not refused.
-	Upload(ctx context.Context, f gateway.File, rule gateway.MediaRule, holder any,
-		put func(ctx context.Context, contentType string, size int64, body io.Reader) (id string, life time.Duration, refused *gateway.Error),
+	// given the file for that, unless holder is known to have it; what it answers
+	// is remembered. version tells versions of the file apart, if it isn't empty.
+	// Empty id: the file isn't one to be uploaded, and not refused.
+	Upload(ctx context.Context, f gateway.File, rule gateway.MediaRule, holder string,
+		put func(ctx context.Context, contentType, version string, size int64, body io.Reader) (id string, life time.Duration, refused *gateway.Error),
 	) (id string, refused *gateway.Error, retryable bool)
 
 	// Forget drops an id that the provider doesn't know any more.

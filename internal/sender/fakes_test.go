@@ -53,6 +53,7 @@ type fakeStore struct {
 	begins    []string // nonces
 	standing  gateway.Standing
 	inKeep    func() // runs after Keep has looked and before it answers
+	files     map[gateway.FileKey]gateway.KeptFile
 }
 
 // kept is one message in the store.
@@ -66,7 +67,8 @@ type kept struct {
 	deadline time.Time
 	endings  []gateway.Ending
 	defers   []time.Duration
-	task     bool // a task is to be enqueued
+	task     bool               // a task is to be enqueued
+	files    []gateway.KeptFile // that its last attempt names
 }
 
 var errAway = fmt.Errorf("store: %w", gateway.ErrUnavailable)
@@ -156,7 +158,7 @@ func (s *fakeStore) begin(in gateway.Intent) (gateway.Verdict, int) {
 	if p := s.messages[m.previous]; p != nil && p.Status == gateway.StatusQueued && (p.till.IsZero() || p.behind) {
 		return gateway.VerdictBehind, 0
 	}
-	m.previous, m.nonce, m.deadline = "", in.Nonce, s.now().Add(in.Deadline)
+	m.previous, m.nonce, m.deadline, m.files = "", in.Nonce, s.now().Add(in.Deadline), in.Files
 	m.Attempts = append(m.Attempts, gateway.Attempt{Number: len(m.Attempts) + 1})
 	s.move(m, gateway.StatusSending)
 	return gateway.VerdictBegun, number()
@@ -340,6 +342,28 @@ func (s *fakeStore) Lift(ctx context.Context, _ gateway.AccountID, why gateway.O
 
 func (s *fakeStore) SetBreaker(ctx context.Context, _ gateway.AccountID, b gateway.BreakerState) error {
 	return s.act(ctx, "breaker", func() { s.breaker = append(s.breaker, b) })
+}
+
+func (s *fakeStore) File(ctx context.Context, _ gateway.AccountID, key gateway.FileKey) (f gateway.KeptFile, err error) {
+	err = s.act(ctx, "file", func() { f = s.files[key] })
+	return f, err
+}
+
+func (s *fakeStore) KeepFile(ctx context.Context, _ gateway.AccountID, f gateway.KeptFile) error {
+	return s.act(ctx, "keep file", func() {
+		if s.files == nil {
+			s.files = map[gateway.FileKey]gateway.KeptFile{}
+		}
+		s.files[f.Key] = f
+	})
+}
+
+func (s *fakeStore) DropFile(ctx context.Context, _ gateway.AccountID, f gateway.KeptFile) error {
+	return s.act(ctx, "drop file", func() {
+		if s.files[f.Key].ID == f.ID {
+			delete(s.files, f.Key)
+		}
+	})
 }
 
 // set changes the store from outside.
@@ -613,7 +637,7 @@ func (m fakeMedia) Judge(_ context.Context, f gateway.File, _ gateway.MediaRule)
 }
 
 func (m fakeMedia) Upload(
-	_ context.Context, f gateway.File, _ gateway.MediaRule, _ any, _ func(context.Context, string, int64, io.Reader) (string, time.Duration, *gateway.Error),
+	_ context.Context, f gateway.File, _ gateway.MediaRule, _ string, _ func(context.Context, string, string, int64, io.Reader) (string, time.Duration, *gateway.Error),
 ) (string, *gateway.Error, bool) {
 	refused, retryable := m(f)
 	return "", refused, retryable

@@ -310,7 +310,7 @@ func (d *Desk) begin(ctx context.Context, a *attempt) (began, again bool, err er
 			return false, true, nil
 		}
 		var provider Provider
-		if a.account, provider = d.current(); provider != a.provider && len(a.files) > 0 {
+		if a.account, provider = d.current(); len(a.files) > 0 && keeper(provider) != keeper(a.provider) {
 			// The waits were long, and the files are somebody else's now.
 			a.written()
 			return false, false, d.park(ctx, a.task, behindDefer, true)
@@ -404,6 +404,7 @@ func (d *Desk) intend(a *attempt) (verdict gateway.Verdict, err error) {
 	in := gateway.Intent{
 		Lease: d.Lease, Task: a.task, Nonce: a.nonce,
 		Deadline: gateAllowance + a.account.Timeout + time.Second,
+		Files:    a.kept(),
 	}
 	sure := true
 	err = d.insist("begin", func(ctx context.Context) (err error) {

@@ -24,9 +24,12 @@ type Upload struct {
 }
 
 // Uploader is a Provider that can be given files, and shows them by the ids it
-// gave. An upload is no attempt and takes no rate token. Implementations are
-// comparable: ids are good for the provider that gave them.
+// gave. An upload is no attempt and takes no rate token.
 type Uploader interface {
+	// Keeper names who keeps the files: an id is good with every provider of the
+	// same keeper, whatever its credentials. It holds no secret.
+	Keeper() string
+
 	// NewUpload renders the upload. The body is read once, as the request is
 	// written. Errors are those of NewRequest.
 	NewUpload(ctx context.Context, f Upload) (*http.Request, error)
@@ -44,7 +47,15 @@ type Uploader interface {
 // uploaded is a file that the call names by the provider's id.
 type uploaded struct {
 	file gateway.File // as the record has it
-	id   string
+	kept gateway.KeptFile
+}
+
+// keeper names who keeps what is uploaded to the provider; empty: nobody.
+func keeper(p Provider) string {
+	if u, ok := p.(Uploader); ok {
+		return u.Keeper()
+	}
+	return ""
 }
 
 // look judges the file, and has it uploaded where the account wants that. err
@@ -60,25 +71,68 @@ func (d *Desk) look(ctx context.Context, a *attempt, f gateway.File) (refused *g
 	return refused, retryable, ctx.Err()
 }
 
-// upload has the provider given the file, if nobody did that before.
+// upload has the provider given the file, if nobody did that before. What is
+// remembered here counts as long as the store has it too, for others may learn
+// that the provider has lost a file.
 func (d *Desk) upload(ctx context.Context, a *attempt, u Uploader, f gateway.File) (refused *gateway.Error, retryable bool) {
-	id, refused, retryable := d.Media.Upload(ctx, f, a.provider.MediaRule(f.Kind), a.provider,
-		func(ctx context.Context, contentType string, size int64, body io.Reader) (string, time.Duration, *gateway.Error) {
-			file := Upload{Name: fileName(f.Media.Link), Type: contentType, Size: size, Body: body}
-			began := time.Now()
-			id, expires, refused := d.put(ctx, a.account.Timeout, u, file)
-			line := []any{"message", a.task.Message, "type", contentType, "took", time.Since(began).Round(time.Microsecond)}
-			if refused != nil {
-				d.Log.WarnContext(ctx, "file not uploaded", append(line, "class", refused.Class, "code", refused.Code)...)
-				return "", 0, refused
-			}
-			d.Log.InfoContext(ctx, "file uploaded", line...)
-			return id, expires, nil
+	key := gateway.NewFileKey(u.Keeper(), f.Media.Link)
+	put := func(ctx context.Context, contentType, version string, size int64, body io.Reader) (string, time.Duration, *gateway.Error) {
+		kept, refused := d.give(ctx, a, u, key, version, Upload{
+			Name: fileName(f.Media.Link), Type: contentType, Size: size, Body: body,
 		})
-	if refused == nil && id != "" {
-		a.files = append(a.files, uploaded{file: f, id: id})
+		return kept.ID, kept.Life, refused
 	}
-	return refused, retryable
+	for range 2 {
+		id, refused, retryable := d.Media.Upload(ctx, f, a.provider.MediaRule(f.Kind), u.Keeper(), put)
+		if refused != nil || id == "" {
+			return refused, retryable
+		}
+		kept, err := d.file(ctx, key)
+		if err != nil {
+			return notKept(), true
+		}
+		if kept.ID == id {
+			a.files = append(a.files, uploaded{file: f, kept: kept})
+			return nil, false
+		}
+		d.Media.Forget(f, id)
+	}
+	return notKept(), true
+}
+
+// give gives a file to the provider, unless another worker has done that.
+func (d *Desk) give(ctx context.Context, a *attempt, u Uploader, key gateway.FileKey, version string, f Upload) (gateway.KeptFile, *gateway.Error) {
+	kept, err := d.file(ctx, key)
+	if err != nil {
+		return gateway.KeptFile{}, notKept()
+	}
+	if kept.ID != "" && version != "" && kept.Version == version {
+		return kept, nil
+	}
+	began := time.Now()
+	id, life, refused := d.put(ctx, a.account.Timeout, u, f)
+	line := []any{"message", a.task.Message, "type", f.Type, "took", time.Since(began).Round(time.Microsecond)}
+	if refused != nil {
+		d.Log.WarnContext(ctx, "file not uploaded", append(line, "class", refused.Class, "code", refused.Code)...)
+		return gateway.KeptFile{}, refused
+	}
+	d.Log.InfoContext(ctx, "file uploaded", line...)
+	kept = gateway.KeptFile{Key: key, ID: id, Version: version, Life: life}
+	err = d.insist("keep a file", func(ctx context.Context) error { return d.Store.KeepFile(ctx, d.account, kept) })
+	if err != nil {
+		d.Log.ErrorContext(ctx, "an uploaded file wasn't kept", "message", a.task.Message, "err", err)
+		return gateway.KeptFile{}, notKept()
+	}
+	return kept, nil
+}
+
+// file is what the provider keeps, by the store's word.
+func (d *Desk) file(ctx context.Context, key gateway.FileKey) (gateway.KeptFile, error) {
+	return persist(ctx, func(ctx context.Context) (gateway.KeptFile, error) { return d.Store.File(ctx, d.account, key) })
+}
+
+func notKept() *gateway.Error {
+	return &gateway.Error{Class: gateway.ClassTransient, Code: "upload_not_kept", Title: "an uploaded file couldn't be kept in mind"}
 }
 
 // put makes the upload. It may take longer than a call, but is given up when
@@ -154,10 +208,19 @@ func (a *attempt) nameUploads() {
 	for _, f := range m.Content.Files() {
 		i := slices.IndexFunc(a.files, func(u uploaded) bool { return u.file.Field == f.Field })
 		if i >= 0 {
-			f.Media.ID, f.Media.Link = a.files[i].id, ""
+			f.Media.ID, f.Media.Link = a.files[i].kept.ID, ""
 		}
 	}
 	a.call.Message = &m
+}
+
+// kept lists what the call names by the provider's ids.
+func (a *attempt) kept() []gateway.KeptFile {
+	var kept []gateway.KeptFile
+	for _, f := range a.files {
+		kept = append(kept, f.kept)
+	}
+	return kept
 }
 
 // withOwnFiles is the content with copies of all that Files lists.
@@ -221,7 +284,11 @@ func (d *Desk) lostUpload(ctx context.Context, a *attempt, r gateway.Result, ans
 		return r, false
 	}
 	for _, f := range a.files {
-		d.Media.Forget(f.file, f.id)
+		err := d.insist("drop a file", func(ctx context.Context) error { return d.Store.DropFile(ctx, d.account, f.kept) })
+		if err != nil {
+			d.Log.ErrorContext(ctx, "a lost file wasn't dropped", "message", a.task.Message, "err", err)
+		}
+		d.Media.Forget(f.file, f.kept.ID)
 	}
 	if n := len(a.record.Attempts); r.Outcome == gateway.OutcomeTransient || n > 0 && a.record.Attempts[n-1].Code == r.Error.Code {
 		return r, true

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sluice/internal/gateway"
 	"sluice/internal/media"
@@ -29,6 +30,7 @@ const (
 // fakeUploader takes files, as far as its host does.
 type fakeUploader struct {
 	*fakeProvider
+	keeper    string
 	newUpload func() error
 	lost      map[int]bool // statuses that say that a file is lost
 }
@@ -36,6 +38,8 @@ type fakeUploader struct {
 func (p *fakeUploader) MediaRule(gateway.MediaKind) gateway.MediaRule {
 	return gateway.MediaRule{Types: []string{"image/jpeg"}, MaxBytes: 1 << 10}
 }
+
+func (p *fakeUploader) Keeper() string { return p.keeper }
 
 func (p *fakeUploader) NewUpload(ctx context.Context, f Upload) (*http.Request, error) {
 	if p.newUpload != nil {
@@ -77,6 +81,15 @@ type fakeHost struct {
 	uploads int
 	chunk   time.Duration // pause before each read of a file
 	form    []string      // path, type, length and body of the last
+	gets    int           // of the file
+	version string        // of the file; empty: the first
+}
+
+func orFirst(version string) string {
+	if version == "" {
+		return `"1"`
+	}
+	return version
 }
 
 func (h *fakeHost) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -85,7 +98,10 @@ func (h *fakeHost) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	switch {
 	case r.URL.Host == "media.test":
-		return answer(200, http.Header{"Content-Type": {"image/jpeg"}, "Etag": {`"1"`}}, fileBody), nil
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.gets++
+		return answer(200, http.Header{"Content-Type": {"image/jpeg"}, "Etag": {orFirst(h.version)}}, fileBody), nil
 	case !strings.HasPrefix(r.URL.Path, "/media/"):
 		return h.rest.RoundTrip(r)
 	}
@@ -319,7 +335,7 @@ func TestUploadIsGivenUpWhenNothingMoves(t *testing.T) {
 		}
 		u.expect(task, gateway.StatusAccepted) // slow, but it moved
 
-		u.desk.Media.Forget(gateway.File{Media: &gateway.Media{Link: fileLink}}, "file-1")
+		u.store.set(func(s *fakeStore) { clear(s.files) })
 		u.host.chunk = u.account.Timeout + time.Second
 		stuck := u.post(linked)
 		began := time.Now()
@@ -406,7 +422,7 @@ func TestFilesOfAProviderThatWasReplacedMeanwhileAreUploadedAnew(t *testing.T) {
 		task := u.post(linked)
 		done, cancel := u.goProcess(task)
 		defer cancel()
-		u.with = &fakeUploader{fakeProvider: u.provider, lost: map[int]bool{}}
+		u.with = &fakeUploader{fakeProvider: u.provider, keeper: "another number"}
 		u.slots.SetMax(1)
 		if err := <-done; err != nil {
 			u.Fatal(err)
@@ -420,6 +436,100 @@ func TestFilesOfAProviderThatWasReplacedMeanwhileAreUploadedAnew(t *testing.T) {
 		u.process(u.keep()[0])
 		u.expect(task, gateway.StatusAccepted)
 		u.expectUploads(2, "file-2")
+	})
+}
+
+func TestFilesOfAProviderThatChangedOtherwiseAreStillItsOwn(t *testing.T) {
+	withUploads(t, func(u *uploads) {
+		u.slots.SetMax(0)
+		task := u.post(linked)
+		done, cancel := u.goProcess(task)
+		defer cancel()
+		u.with = &fakeUploader{fakeProvider: u.provider} // other credentials, say
+		u.slots.SetMax(1)
+		if err := <-done; err != nil {
+			u.Fatal(err)
+		}
+		synctest.Wait()
+		u.expect(task, gateway.StatusAccepted)
+		next := u.post(linked)
+		u.process(next)
+		u.expect(next, gateway.StatusAccepted)
+		u.expectUploads(1, "file-1")
+	})
+}
+
+// A callback that says a file is lost reaches another process, which drops it
+// from the store.
+func TestFileThatTheStoreNoLongerHasIsUploadedAgain(t *testing.T) {
+	withUploads(t, func(u *uploads) {
+		task := u.post(linked)
+		u.process(task)
+		m := u.expect(task, gateway.StatusAccepted)
+		want := []gateway.KeptFile{{Key: gateway.NewFileKey("", fileLink), ID: "file-1", Life: 30 * 24 * time.Hour}}
+		if d := cmp.Diff(want, m.files, cmpopts.IgnoreFields(gateway.KeptFile{}, "Version")); d != "" {
+			u.Errorf("the intent names (-want +got):\n%s", d)
+		}
+		u.store.set(func(s *fakeStore) { clear(s.files) })
+		for range 2 {
+			u.process(u.post(linked))
+			u.expectUploads(2, "file-2")
+		}
+	})
+}
+
+func TestFileThatAnotherWorkerHasUploadedIsNotUploadedAgain(t *testing.T) {
+	withUploads(t, func(u *uploads) {
+		u.process(u.post(linked))
+		takenOver := func() {
+			u.desk.Media = media.NewChecker(&http.Client{Transport: u.host}, media.Options{}).For(shop)
+		}
+		takenOver()
+		for range 2 {
+			u.process(u.post(linked))
+			u.expectUploads(1, "file-1")
+		}
+		if u.host.gets != 2 {
+			u.Errorf("the file was fetched %d times, want once by each worker", u.host.gets)
+		}
+		takenOver()
+		u.host.version = `"2"`
+		u.process(u.post(linked))
+		u.expectUploads(2, "file-2")
+	})
+}
+
+// Without a word of the store nobody knows whether the id is still good.
+func TestUploadsWaitForTheStore(t *testing.T) {
+	for _, act := range []string{"file", "keep file"} {
+		t.Run(act, func(t *testing.T) {
+			withUploads(t, func(u *uploads) {
+				u.store.awayFrom[act] = 2
+				task := u.post(linked)
+				began := time.Now()
+				u.process(task)
+				u.expect(task, gateway.StatusAccepted)
+				if waited := time.Since(began); waited != 2*writePause {
+					u.Errorf("waited %v", waited)
+				}
+				u.expectUploads(1, "file-1")
+			})
+		})
+	}
+	t.Run("and end with the desk", func(t *testing.T) {
+		withUploads(t, func(u *uploads) {
+			u.store.awayFrom["file"] = 1 << 30
+			task := u.post(linked)
+			done, cancel := u.goProcess(task)
+			defer cancel()
+			pass(time.Second)
+			u.desk.Stop()
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				u.Errorf("Process: %v", err)
+			}
+			u.expect(task, gateway.StatusQueued)
+			u.expectCalls(0)
+		})
 	})
 }
 

@@ -20,7 +20,8 @@ const keepLimit = 100
 // with VerdictBegun only.
 func (s *Store) Begin(ctx context.Context, in gateway.Intent) (verdict gateway.Verdict, attempt int, err error) {
 	got, err := s.runReplicated(ctx, beginScript, in.Lease.Account,
-		in.Task.Message.Local(), in.Task.Sequence, in.Lease.Worker, in.Lease.Epoch, in.Nonce, in.Deadline.Milliseconds())
+		in.Task.Message.Local(), in.Task.Sequence, in.Lease.Worker, in.Lease.Epoch, in.Nonce, in.Deadline.Milliseconds(),
+		encodeFiles(in.Files))
 	if err != nil {
 		return "", 0, unavailable("begin", string(in.Task.Message), err)
 	}

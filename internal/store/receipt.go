@@ -39,6 +39,13 @@ func (s *Store) Apply(ctx context.Context, account gateway.AccountID, c gateway.
 	}
 }
 
+func lostMark(lost bool) string {
+	if lost {
+		return "!"
+	}
+	return ""
+}
+
 // applyAll sends everything in one pipeline. What was applied before an error
 // is found applied when the callback comes again. told: there are notices.
 func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gateway.Callback) (told bool, err error) {
@@ -53,7 +60,8 @@ func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gatew
 			continue
 		}
 		receiptScript.EvalSha(ctx, pipe, keys, s.args(account,
-			id.Local(), string(r.ProviderMessageID), statusLetters[r.Status], encodeError(r.Error), encodeSuppression(r.Suppress))...)
+			id.Local(), string(r.ProviderMessageID), statusLetters[r.Status], encodeError(r.Error), encodeSuppression(r.Suppress),
+			lostMark(r.LostFile))...)
 	}
 	for _, in := range c.Inbound {
 		window := gateway.ServiceWindow.Milliseconds()

@@ -47,6 +47,15 @@ var deferLua string
 //go:embed scripts/expire.lua
 var expireLua string
 
+//go:embed scripts/file.lua
+var fileLua string
+
+//go:embed scripts/keepfile.lua
+var keepFileLua string
+
+//go:embed scripts/dropfile.lua
+var dropFileLua string
+
 //go:embed scripts/hold.lua
 var holdLua string
 
@@ -104,6 +113,9 @@ var (
 	completeScript = newScript(completeLua)
 	deferScript    = newScript(deferLua)
 	expireScript   = newScript(expireLua)
+	fileScript     = newScript(fileLua)
+	keepFileScript = newScript(keepFileLua)
+	dropFileScript = newScript(dropFileLua)
 	holdScript     = newScript(holdLua)
 	keepScript     = newScript(keepLua)
 	receiptScript  = newScript(receiptLua)

@@ -125,6 +125,9 @@ func checkReceipt(t *testing.T, r gateway.Receipt, reported []gateway.Status) {
 	if (r.Error != nil) != (r.Status == gateway.StatusFailed) {
 		t.Errorf("status %s with error %v", r.Status, r.Error)
 	}
+	if r.LostFile && r.Status != gateway.StatusFailed {
+		t.Errorf("status %s, and a file is lost", r.Status)
+	}
 	if e := r.Error; e != nil && (e.Title == "" || e.Class == "" || !fits(e.Code, maxID) || !fits(e.Title, maxText*utf8.UTFMax) || !fits(e.Detail, maxText*utf8.UTFMax)) {
 		t.Errorf("error that can't be kept: %.1000s", e)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender/whatsapp"
@@ -177,6 +178,12 @@ func (p *Provider) receipt(s *status) (r gateway.Receipt, why gateway.Result, ok
 		r.Status = gateway.StatusFailed
 		why = p.reason(s.Errors)
 		r.Error, r.Suppress = why.Error, why.Suppress
+		r.LostFile = slices.ContainsFunc(s.Errors, func(e wireError) bool {
+			// By now a link is out of the question, and what Graph has made of the
+			// file is no good, whatever was uploaded.
+			code, _ := e.number()
+			return code == codeMediaUpload || p.lostFile(&e)
+		})
 	default:
 		return r, why, false
 	}

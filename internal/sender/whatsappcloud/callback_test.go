@@ -151,6 +151,12 @@ func said(at int64, words ...string) gateway.Callback {
 	return c
 }
 
+// lostFile is the callback of one failure that says a file must be uploaded again.
+func lostFile(c gateway.Callback) gateway.Callback {
+	c.Receipts[0].LostFile = true
+	return c
+}
+
 func failedReceipt(id gateway.ProviderMessageID, at int64, e gateway.Error, s *gateway.Suppression) gateway.Callback {
 	return receipts(gateway.Receipt{ProviderMessageID: id, Status: gateway.StatusFailed, At: unix(at), Error: &e, Suppress: s})
 }
@@ -401,7 +407,19 @@ func TestParse(t *testing.T) {
 		},
 		{
 			"a file that couldn't be read", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131053,"title":"Media upload error","error_data":{"details":"Unable to fetch the file"}}]}`),
-			failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassTransient, Code: "131053", Title: "Media upload error", Detail: "Unable to fetch the file"}, nil),
+			lostFile(failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassTransient, Code: "131053", Title: "Media upload error", Detail: "Unable to fetch the file"}, nil)),
+		},
+		{
+			"a file that WhatsApp can't use", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"title":"odd"},{"code":131053,"title":"Media upload error"}]}`),
+			lostFile(failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassPermanent, Code: "131053", Title: "Media upload error"}, nil)),
+		},
+		{
+			"an uploaded file that has expired", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131009,"title":"Parameter value is not valid","error_data":{"details":"there is no file with the media id 1037"}}]}`),
+			lostFile(failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassPermanent, Code: "131009", Title: "Parameter value is not valid", Detail: "there is no file with the media id 1037"}, nil)),
+		},
+		{
+			"an invalid value that is no file", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131009,"title":"Parameter value is not valid"}]}`),
+			failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassPermanent, Code: "131009", Title: "Parameter value is not valid"}, nil),
 		},
 		{
 			"a token quoted in an error is not kept", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":190,"title":"Malformed access token ` + accessToken + `"}]}`),

@@ -21,6 +21,9 @@ import (
 // mediaLife is how long an uploaded file can be sent by its id.
 const mediaLife = 30 * day
 
+// Keeper implements sender.Uploader: ids are the number's.
+func (p *Provider) Keeper() string { return p.settings.BaseURL + "/" + p.settings.PhoneNumberID }
+
 // NewUpload renders the upload of a file. Its error is a defect: a base URL that
 // is none, or a file whose description holds line breaks.
 func (p *Provider) NewUpload(ctx context.Context, f sender.Upload) (*http.Request, error) {
@@ -108,19 +111,22 @@ func (p *Provider) InterpretUpload(a sender.Answer) (id string, expires time.Dur
 	return "", 0, r.Error
 }
 
-// LostUpload implements sender.Uploader. Graph has no code of its own for that:
-// an object it doesn't know is an invalid parameter, and so is a parameter that
-// names one; what the parameter was, only the words tell.
+// LostUpload implements sender.Uploader.
 func (p *Provider) LostUpload(a sender.Answer) bool {
 	e, ok := readError(a.Body)
-	if !ok {
-		return false
-	}
+	return ok && p.lostFile(&e)
+}
+
+// lostFile reports whether an error says that a file isn't known by its id.
+// Graph has no code of its own for that: an object it doesn't know is an invalid
+// parameter, and so is a parameter that names one; what the parameter was, only
+// the words tell.
+func (p *Provider) lostFile(e *wireError) bool {
 	says := strings.ToLower(string(e.Message) + " " + e.details())
 	aboutID := strings.Contains(says, "media id") || strings.Contains(says, "media_id") || strings.Contains(says, "media attachment id")
 	switch code, _ := e.number(); code {
 	case codeInvalidParameter:
-		return aboutID || objectID.MatchString(says) && !p.noSuchSender(&e)
+		return aboutID || objectID.MatchString(says) && !p.noSuchSender(e)
 	case codeInvalidValue:
 		return aboutID
 	case codeMediaUpload:

@@ -150,3 +150,21 @@ func TestLostUpload(t *testing.T) {
 		})
 	}
 }
+
+func TestKeeperIsTheNumberWhateverTheToken(t *testing.T) {
+	keeper := func(change func(*Settings)) string {
+		s := Settings{BaseURL: "https://graph.example/v23.0/", PhoneNumberID: "1", AccessToken: "EAATOKEN"}
+		change(&s)
+		return New(s).Keeper()
+	}
+	here := keeper(func(*Settings) {})
+	if got := keeper(func(s *Settings) { s.AccessToken = "another" }); got != here || strings.Contains(here, "EAATOKEN") {
+		t.Errorf("%q with another token, %q before", got, here)
+	}
+	if got := keeper(func(s *Settings) { s.PhoneNumberID = "2" }); got == here {
+		t.Error("another number keeps the same files")
+	}
+	if got := keeper(func(s *Settings) { s.BaseURL = "https://other.example" }); got == here {
+		t.Error("another host keeps the same files")
+	}
+}

@@ -330,6 +330,7 @@ func TestErrorTable(t *testing.T) {
 			}
 			failed := gateway.Receipt{
 				ProviderMessageID: "gBEG1", Status: gateway.StatusFailed, At: time.Unix(1533332775, 0).UTC(), Error: want.Error, Suppress: want.Suppress,
+				LostFile: c.code == 1006, // what isn't a contact is a file
 			}
 			told := gateway.Callback{Receipts: []gateway.Receipt{failed}}
 			told.Halt(want)

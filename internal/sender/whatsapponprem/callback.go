@@ -140,6 +140,10 @@ func (p *Provider) receipt(s *status) (r gateway.Receipt, why gateway.Result, ok
 		r.Status = gateway.StatusFailed
 		why = p.reason(s.Errors)
 		r.Error, r.Suppress = why.Error, why.Suppress
+		r.LostFile = slices.ContainsFunc(s.Errors, func(w wireError) bool {
+			code, _ := w.Code.Number()
+			return code == codeCloudMedia || lostFile(w)
+		})
 	default:
 		return r, why, false
 	}

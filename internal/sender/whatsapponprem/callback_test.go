@@ -93,6 +93,12 @@ func unix(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
 
 func receipts(r ...gateway.Receipt) gateway.Callback { return gateway.Callback{Receipts: r} }
 
+// lostFile is the callback of one failure that says a file must be uploaded again.
+func lostFile(c gateway.Callback) gateway.Callback {
+	c.Receipts[0].LostFile = true
+	return c
+}
+
 func failedReceipt(e gateway.Error, s *gateway.Suppression) gateway.Callback {
 	return receipts(gateway.Receipt{ProviderMessageID: "g1", Status: gateway.StatusFailed, At: unix(1533332775), Error: &e, Suppress: s})
 }
@@ -201,6 +207,9 @@ func TestParse(t *testing.T) {
 		{"a code that isn't documented is permanent", failing(`[{"code":98765,"title":"odd"}]`), failedReceipt(gateway.Error{Class: gateway.ClassPermanent, Code: "98765", Title: "odd"}, nil)},
 		{"expired at the host", failing(`[{"code":410,"title":"Message expired"}]`), failedReceipt(gateway.Error{Class: gateway.ClassExpired, Code: "410", Title: "Message expired"}, nil)},
 		{"pending too long", failing(`[{"code":408,"title":"Message is not valid"}]`), failedReceipt(gateway.Error{Class: gateway.ClassTransient, Code: "408", Title: "Message is not valid"}, nil)},
+		{"a file that the host hasn't got", failing(`[{"code":1006,"title":"Resource not found","details":"media not found"}]`), lostFile(failedReceipt(gateway.Error{Class: gateway.ClassPermanent, Code: "1006", Title: "Resource not found", Detail: "media not found"}, nil))},
+		{"a recipient whom the host doesn't know", failing(`[{"code":1006,"title":"Resource not found","details":"unknown contact"}]`), failedReceipt(gateway.Error{Class: gateway.ClassTransient, Code: "1006", Title: "Resource not found", Detail: "unknown contact"}, nil)},
+		{"a file that the Cloud API behind the host can't use", failing(`[{"code":131053,"title":"Media upload error"}]`), lostFile(failedReceipt(gateway.Error{Class: gateway.ClassPermanent, Code: "131053", Title: "Media upload error"}, nil))},
 		{"too fast", failing(`[{"code":429,"title":"Rate limit hit"}]`), halted(failedReceipt(gateway.Error{Class: gateway.ClassThrottled, Code: "429", Title: "Rate limit hit"}, nil), time.Minute, gateway.OutcomeThrottled, "Rate limit hit")},
 		{"the account's payment", failing(`[{"code":402,"title":"Business eligibility"}]`), halted(failedReceipt(gateway.Error{Class: gateway.ClassSuspended, Code: "402", Title: "Business eligibility"}, nil), 15*time.Minute, gateway.OutcomeSuspended, "Business eligibility")},
 		{"not on WhatsApp", failing(`[{"code":1013,"title":"User is not valid"}]`), failedReceipt(gateway.Error{Class: gateway.ClassRecipient, Code: "1013", Title: "User is not valid"}, &gateway.Suppression{Scope: gateway.SuppressAll, Reason: "not on WhatsApp"})},

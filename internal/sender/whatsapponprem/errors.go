@@ -74,7 +74,9 @@ const (
 const (
 	codeRecipientType = 1002
 	codeAccessDenied  = 1005
+	codeExists        = 1004
 	codeNotFound      = 1006
+	codeCloudMedia    = 131053 // the Cloud API's "media upload error", from hosts that stand before it
 )
 
 // codes holds the rule of every code. It is only read. Source: the reference's
@@ -125,7 +127,7 @@ var codes = map[int]rule{
 	-1:                permanent(), // couldn't be read
 	1001:              permanent(), // text too long
 	codeRecipientType: permanent(), // some hosts say so of who isn't on WhatsApp
-	1004:              permanent(), // media exist
+	codeExists:        permanent(), // media exist, under an id that the host has drawn
 	codeNotFound:      permanent(), // media or group; of a contact see unknownContact
 	1008:              permanent(), // parameter missing
 	1009:              permanent(), // parameter invalid

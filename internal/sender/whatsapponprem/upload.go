@@ -2,6 +2,8 @@ package whatsapponprem
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"time"
@@ -13,6 +15,14 @@ import (
 
 // mediaLife is how long the reference advises hosts to keep a file.
 const mediaLife = 30 * day
+
+// Keeper implements sender.Uploader. Hosts that serve many numbers at one
+// address tell them apart by the credentials.
+func (p *Provider) Keeper() string {
+	s := &p.settings
+	who := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", s.Username, s.Token, s.APIKey))
+	return s.BaseURL + "#" + hex.EncodeToString(who[:8])
+}
 
 // NewUpload renders the upload of a file: its bytes as they are. The dialect
 // has no place for its name. Errors are those of NewRequest.
@@ -49,10 +59,17 @@ func (p *Provider) InterpretUpload(a sender.Answer) (id string, expires time.Dur
 		r.Error.Class = gateway.ClassTransient
 	case ok && (r.Outcome == gateway.OutcomeAccepted || r.Outcome == gateway.OutcomeUnknown):
 		return "", 0, odd("upload")
-	case r.Outcome == gateway.OutcomeUnknown:
+	case r.Outcome == gateway.OutcomeUnknown, exists(a): // the next upload draws another id
 		r.Error.Class = gateway.ClassTransient
 	}
 	return "", 0, r.Error
+}
+
+// exists reports whether the host drew an id for the file that it had given away.
+func exists(a sender.Answer) bool {
+	e, _ := read(a.Body)
+	code, _ := e.code()
+	return code == codeExists
 }
 
 // maxDenied is how many uploads in a row may be refused for their token, each
@@ -67,10 +84,17 @@ func (p *Provider) logInNext() bool {
 	return p.denied.Add(1) <= maxDenied
 }
 
-// LostUpload implements sender.Uploader. Its code is that of everything which
-// isn't found; but of what a message to a person names, the rest is the person.
+// LostUpload implements sender.Uploader.
 func (p *Provider) LostUpload(a sender.Answer) bool {
 	e, _ := read(a.Body)
-	code, w := e.code()
-	return w.Code != "" && code == codeNotFound && !unknownContact(w)
+	_, w := e.code()
+	return lostFile(w)
+}
+
+// lostFile reports whether an error says that a file isn't known by its id. The
+// code is that of everything which isn't found; but of what a message to a person
+// names, the rest is the person.
+func lostFile(w wireError) bool {
+	code, ok := w.Code.Number()
+	return ok && code == codeNotFound && !unknownContact(w)
 }

@@ -52,6 +52,7 @@ func TestInterpretUpload(t *testing.T) {
 		{"a proxy's 502", 502, `<html>`, "", gateway.ClassTransient},
 		{"an id beside a 500", 500, `{"media":[{"id":"f0"}]}`, "", gateway.ClassTransient},
 		{"a volume that is full", 500, `{"errors":[{"code":1014,"title":"Internal error"}]}`, "", gateway.ClassTransient},
+		{"an id that the host has drawn twice", 409, `{"errors":[{"code":1004,"title":"Resource already exists"}]}`, "", gateway.ClassTransient},
 		{"a file that is refused", 400, `{"errors":[{"code":1009,"title":"Parameter value is not valid"}]}`, "", gateway.ClassPermanent},
 		{"a limit", 429, `{"errors":[{"code":1015,"title":"Too many requests"}]}`, "", gateway.ClassThrottled},
 		{"a token that is refused", 401, denied, "", gateway.ClassSuspended},
@@ -134,5 +135,27 @@ func TestLostUpload(t *testing.T) {
 				t.Errorf("%t", got)
 			}
 		})
+	}
+}
+
+func TestKeeperIsTheHostAndWhoTheCredentialsAreOf(t *testing.T) {
+	keeper := func(s whatsapponprem.Settings) string { return whatsapponprem.New(s).Keeper() }
+	here := keeper(whatsapponprem.Settings{BaseURL: hostURL, Username: "a", Password: "p4ss"})
+	if got := keeper(whatsapponprem.Settings{BaseURL: hostURL, Username: "a", Password: "changed"}); got != here {
+		t.Errorf("%q with another password, %q before", got, here)
+	}
+	seen := map[string]bool{here: true}
+	for _, s := range []whatsapponprem.Settings{
+		{BaseURL: "https://other.example", Username: "a"},
+		{BaseURL: hostURL, Username: "b"},
+		{BaseURL: hostURL, Token: "T0KEN"},
+		{BaseURL: hostURL, APIKey: "T0KEN"},
+		{BaseURL: hostURL, APIKey: "other"},
+	} {
+		got := keeper(s)
+		if seen[got] || strings.Contains(got, "T0KEN") {
+			t.Errorf("%q", got)
+		}
+		seen[got] = true
 	}
 }

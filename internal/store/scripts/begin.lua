@@ -1,6 +1,7 @@
 -- Writes the intent to call the provider, if this task may. The same call
 -- again gives the same answer.
--- Args: id, sequence, worker, epoch, nonce, ms until the deadline.
+-- Args: id, sequence, worker, epoch, nonce, ms until the deadline, the files that
+-- the call names by their ids, a line "key id" for each.
 local id, seq, nonce = arg(1), arg(2), arg(5)
 local m = load(id)
 if not m then return {'dropped'} end
@@ -39,6 +40,7 @@ end
 put(m, 'at', int(tonumber(m.at or '0') + 1))
 put(m, 'n', nonce)
 put(m, 'as', int(at - tonumber(m.ct)))
+if arg(7) ~= '' then put(m, 'fl', arg(7)) end
 move(id, m, 's', at)
 drop(m, 'pv')
 save(id, m)

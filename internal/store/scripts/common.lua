@@ -22,6 +22,7 @@
 --   sup     hash    scope and recipient -> suppression
 --   sx      zset    recipient and scope, by name
 --   su      zset    until -> scope and recipient, of those that end
+--   f:<key> string  a file the provider keeps: version, end of its life, id
 --   w:<h>   string  when the recipient was last heard, within a service window
 --   st:<h>  string  when the recipient last took a stop back
 --   al:<h>  string  the recipient whom the provider knows by another number
@@ -31,10 +32,11 @@
 -- b '1' in a batch, cb callback_url, ou 'r' to resend, md metadata; s status,
 -- h its changes after the first, q sequence of its task, k parked until, wb
 -- waits behind, pv the message before it, tb when the timer looks at it; at
--- attempts, as when the last began, n its nonce ('!' before it once recorded),
--- sp attempts spent, al attempts made, er error, pi provider's id, px others',
--- pd possibly a duplicate, pu purged, cn notices made, nt and ns tries of the
--- next one and since when. Times in h, as and al count from ct.
+-- attempts, as when the last began, n its nonce ('!' before it once recorded), fl
+-- the files it named, a line "key id" for each, sp attempts spent, al attempts
+-- made, er error, pi provider's id, px others', pd possibly a duplicate, pu
+-- purged, cn notices made, nt and ns tries of the next one and since when. Times
+-- in h, as and al count from ct.
 --
 -- Fields of a batch: ac account, ct when it was created, n messages, l its last
 -- line, gone those of its messages that aren't kept any more, done '1' complete,
@@ -386,6 +388,17 @@ local function apply(id, m, s, at, err, pid)
   return true
 end
 
+-- Forgets a file's id, unless a newer one has taken its place.
+local function drop_file(key, file)
+  local was = redis.call('GET', P .. 'f:' .. key)
+  if was and string.match(was, '^%S* %d+ (.*)$') == file then redis.call('DEL', P .. 'f:' .. key) end
+end
+
+-- Forgets the files that the message's last attempt named by their ids.
+local function drop_files(m)
+  for key, file in string.gmatch(m.fl or '', '(%S+) ([^\n]*)') do drop_file(key, file) end
+end
+
 -- Applies what was reported of the message before its provider's id was known.
 local function apply_parked(id, m)
   if not m.pi then return end
@@ -393,7 +406,8 @@ local function apply_parked(id, m)
   local lines = redis.call('LRANGE', waiting, 0, -1)
   if #lines == 0 then return end
   for _, line in ipairs(lines) do
-    local to, when, why, spec = string.match(line, '^(.)(%d+) ([^\n]*)\n?(.*)$')
+    local to, when, lost, why, spec = string.match(line, '^(.)(%d+)(!?) ([^\n]*)\n?(.*)$')
+    if lost == '!' then drop_files(m) end
     if apply(id, m, to, tonumber(when), why, m.pi) then suppress_as_told(m.to, spec, clock()) end
   end
   redis.call('DEL', waiting)

@@ -1,6 +1,7 @@
 -- Applies one receipt of the provider, or keeps it for the message that will
 -- turn out to be meant.
--- Args: id (empty: unknown), provider id, status letter, error, suppression.
+-- Args: id (empty: unknown), provider id, status letter, error, suppression,
+-- '!' if what the message names by its id must be uploaded again.
 -- Returns what it did, and whether there is somebody to be told.
 local id, pid, s, err = arg(1), arg(2), arg(3), arg(4)
 local at = clock()
@@ -8,7 +9,7 @@ local m
 
 local function keep_for_later()
   local waiting = P .. 'pk:' .. hash(pid)
-  redis.call('RPUSH', waiting, s .. int(at) .. ' ' .. err .. '\n' .. arg(5))
+  redis.call('RPUSH', waiting, s .. int(at) .. arg(6) .. ' ' .. err .. '\n' .. arg(5))
   redis.call('LTRIM', waiting, -16, -1)
   redis.call('PEXPIRE', waiting, PARKED_RECEIPT_MS)
   return {'parked', ''}
@@ -35,6 +36,7 @@ else
   if not m then return keep_for_later() end
   even_if_full()
 end
+if arg(6) == '!' then drop_files(m) end
 local applied = apply(id, m, s, at, err, pid)
 save(id, m)
 if not applied then return {'ignored', ''} end
