@@ -65,19 +65,6 @@ func (i *installation) insist(t *testing.T, status int, method, path, body strin
 	})
 }
 
-// simulate tells the simulator something.
-func (i *installation) simulate(t *testing.T, path, body string) {
-	t.Helper()
-	resp, err := http.Post("http://"+i.providers+"/_sim/"+path, "application/json", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
-		t.Fatalf("%s: %d", path, resp.StatusCode)
-	}
-}
-
 const hosts = `
   - {id: login, provider: whatsapp-onprem, base_url: "SIMULATOR", sender: "+15550000001", username: admin, password: Passw0rd!, callback_token: callback-token-1, rate: 20}
   - {id: fresh, provider: whatsapp-onprem, base_url: "SIMULATOR", sender: "+15550000005", username: first, password: secret, new_password: "N3w-Passw0rd!", callback_token: callback-token-5, rate: 20}
@@ -96,7 +83,7 @@ func TestEachWayToAnOnPremisesHost(t *testing.T) {
 	}
 
 	t.Run("a token that is refused is replaced within the attempt", func(t *testing.T) {
-		i.simulate(t, "faults", `{"fault":"wrong_token","account":"login","count":1}`)
+		i.simulate(t, http.MethodPost, "/_sim/faults", "", `{"fault":"wrong_token","account":"login","count":1}`)
 		if m := i.postTo(t, "login", "+46732001123", "read"); len(m.Attempts) != 1 || m.Attempts[0].Outcome != "accepted" {
 			t.Errorf("attempts %+v", m.Attempts)
 		}
@@ -117,7 +104,7 @@ func TestEachWayToAnOnPremisesHost(t *testing.T) {
 	t.Run("a stop is heard from whom the host knows by another number", func(t *testing.T) {
 		const dialled, known = "+5511987650013", "551198760013"
 		i.postTo(t, "bearer", dialled, "read")
-		i.simulate(t, "inbound", `{"account":"bearer","from":"`+known+`","text":"STOP"}`)
+		i.simulate(t, http.MethodPost, "/_sim/inbound", "", `{"account":"bearer","from":"`+known+`","text":"STOP"}`)
 		await(t, "the stop is heard", func() bool {
 			var list struct{ Items []struct{ Recipient string } }
 			i.read(t, "/v1/suppressions?account=bearer", &list)
@@ -126,7 +113,7 @@ func TestEachWayToAnOnPremisesHost(t *testing.T) {
 		i.postTo(t, "bearer", dialled, "rejected")
 	})
 	t.Run("a static token that is refused holds the account", func(t *testing.T) {
-		i.simulate(t, "faults", `{"fault":"wrong_token","account":"keyed","count":1}`)
+		i.simulate(t, http.MethodPost, "/_sim/faults", "", `{"fault":"wrong_token","account":"keyed","count":1}`)
 		m := sent{}
 		i.insist(t, http.StatusAccepted, http.MethodPost, "/v1/messages", `{"account":"keyed","to":"+46732001122","type":"text","text":{"body":"Hello"}}`, &m)
 		var a struct {

@@ -55,6 +55,7 @@ func open(t *testing.T) *Port {
 
 // installation is everything in this process.
 type installation struct {
+	config *config.Config
 	api    *API
 	worker *Worker // nil: none works
 	addr   string
@@ -109,7 +110,7 @@ accounts:
 			t.Error(err)
 		}
 	})
-	return &installation{api: api, worker: worker, addr: port.Addr(), providers: providers.Addr()}
+	return &installation{config: cfg, api: api, worker: worker, addr: port.Addr(), providers: providers.Addr()}
 }
 
 func (i *installation) ask(t *testing.T, status int, method, path, body string, into any) {
@@ -170,6 +171,28 @@ func (i *installation) get(t *testing.T, id string) (m message) {
 	t.Helper()
 	i.ask(t, http.StatusOK, http.MethodGet, "/v1/messages/"+id, "", &m)
 	return m
+}
+
+// simulate tells the simulator something.
+func (i *installation) simulate(t *testing.T, method, path, token, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+i.providers+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	req.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if answer, _ := io.ReadAll(resp.Body); resp.StatusCode > 299 {
+		t.Fatalf("%s %s answers %d: %s", method, path, resp.StatusCode, answer)
+	}
 }
 
 // await waits until the condition holds.
