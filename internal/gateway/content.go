@@ -361,9 +361,10 @@ const (
 
 // MediaRule is what a provider takes of one kind.
 type MediaRule struct {
-	Types    []string // content types without parameters
-	MaxBytes int64
-	MaxStill int64 // of a sticker without animation, if lower than MaxBytes; zero: MaxBytes
+	Types     []string // content types without parameters
+	MaxBytes  int64
+	MaxStill  int64 // of a sticker without animation, if lower than MaxBytes; zero: MaxBytes
+	StillOnly bool  // of stickers: none with animation
 }
 
 // File is one linked file of a message, where it stands in the request and of

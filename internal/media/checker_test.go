@@ -232,6 +232,8 @@ func TestStickersWithoutAnimationHaveALowerLimit(t *testing.T) {
 		{"still under a rule that knows no difference", gateway.MediaSticker, stillWebP, 101 * kilobyte, rule(500*kilobyte, 0), ""},
 		{"still under a stricter rule", gateway.MediaSticker, stillWebP, 51 * kilobyte, rule(500*kilobyte, 50*kilobyte), CodeTooLarge},
 		{"still under a rule that allows still ones more than any", gateway.MediaSticker, stillWebP, 51 * kilobyte, rule(50*kilobyte, 100*kilobyte), CodeTooLarge},
+		{"animated where only still ones are taken", gateway.MediaSticker, animatedWebP, 50 * kilobyte, gateway.MediaRule{Types: stickerTypes, MaxBytes: 100 * kilobyte, StillOnly: true}, CodeWrongType},
+		{"still where only still ones are taken", gateway.MediaSticker, stillWebPX, 50 * kilobyte, gateway.MediaRule{Types: stickerTypes, MaxBytes: 100 * kilobyte, StillOnly: true}, ""},
 		{"a picture is no sticker", gateway.MediaImage, stillWebP, 101 * kilobyte, both, ""},
 	} {
 		for _, form := range []struct {

@@ -125,6 +125,9 @@ func (f *facts) verdict(kind gateway.MediaKind, rule gateway.MediaRule) (v verdi
 	if problem := f.typeProblem(kind, rule.Types); problem != "" {
 		return wrongType(kind, problem), true
 	}
+	if kind == gateway.MediaSticker && rule.StillOnly && !f.still {
+		return wrongType(kind, "it is animated, which isn't taken"), true
+	}
 	switch {
 	case f.size > limit:
 		return tooLarge(what, limit), true

@@ -1,18 +1,23 @@
 package netguard
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -215,5 +220,90 @@ func redirectDials(c *http.Client, host string, to net.Addr) {
 			return (&net.Dialer{}).DialContext(ctx, network, to.String())
 		}
 		return guarded(ctx, network, address)
+	}
+}
+
+// nameServer answers every question for an A record with the addresses, in this
+// order, and all others with nothing.
+func nameServer(addresses ...string) *net.Resolver {
+	answer := func(question []byte) []byte {
+		end := 12 + bytes.IndexByte(question[12:], 0) + 1 + 4 // header, name, type and class
+		reply := slices.Clone(question[:end])
+		reply[2], reply[3] = 0x81, 0x80 // an answer, to who wanted and got recursion
+		clear(reply[6:12])
+		if question[end-3] != 1 { // not A
+			return reply
+		}
+		reply[7] = byte(len(addresses))
+		for _, a := range addresses {
+			reply = append(reply, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4) // the name again, A, IN, no TTL
+			reply = append(reply, netip.MustParseAddr(a).AsSlice()...)
+		}
+		return reply
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go func() {
+			defer theirs.Close()
+			length := make([]byte, 2)
+			if _, err := io.ReadFull(theirs, length); err != nil {
+				return
+			}
+			question := make([]byte, binary.BigEndian.Uint16(length))
+			if _, err := io.ReadFull(theirs, question); err != nil {
+				return
+			}
+			reply := answer(question)
+			_, _ = theirs.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)) //nolint:gosec // a hundred bytes
+		}()
+		return ours, nil
+	}}
+}
+
+// Every address of a name is judged by itself: those inside aren't dialled,
+// whatever else the name resolves to.
+func TestANameThatLeadsInsideAndOutsideDoesNotLeadInside(t *testing.T) {
+	port, requests := serve(t)
+	errPublic := errors.New("dialled, if this were no test")
+	for _, addresses := range [][]string{
+		{"127.0.0.1", "8.8.8.8"},
+		{"8.8.8.8", "127.0.0.1"},
+		{"10.0.0.1", "127.0.0.1", "8.8.8.8", "169.254.169.254"},
+	} {
+		t.Run(strings.Join(addresses, " "), func(t *testing.T) {
+			g := guard(t)
+			g.resolver = nameServer(addresses...)
+			var outside []string
+			dial := g.dial(func(network, address string, c syscall.RawConn) error {
+				if err := g.Control(network, address, c); err != nil {
+					return err
+				}
+				outside = append(outside, address)
+				return errPublic
+			}, ReasonAddress)
+			conn, err := dial(t.Context(), "tcp", "both.example:"+port)
+			if err == nil {
+				_ = conn.Close()
+				t.Fatal("connected")
+			}
+			if strings.Contains(err.Error(), "127.0.0.1") || strings.Contains(err.Error(), "10.0.0.1") {
+				t.Errorf("the error tells an address inside: %v", err)
+			}
+			if want := []string{"8.8.8.8:" + port}; !slices.Equal(outside, want) {
+				t.Errorf("let through: %v, want %v", outside, want)
+			}
+		})
+	}
+	t.Run("a second answer that differs from the first", func(t *testing.T) {
+		g := guard(t)
+		g.resolver = nameServer("127.0.0.1") // when it was asked before, it may have said 8.8.8.8
+		c := client(t, g)
+		_, err := get(t, c, "https://rebinds.example:"+port)
+		if got := reason(t, err); got != ReasonAddress {
+			t.Errorf("got %q", got)
+		}
+	})
+	if n := requests.Load(); n != 0 {
+		t.Errorf("%d requests arrived inside", n)
 	}
 }

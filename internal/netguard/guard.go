@@ -51,6 +51,7 @@ type Guard struct {
 	names    map[string]bool // allowed hosts, in lower case
 	prefixes []netip.Prefix  // allowed networks
 	public   *ssrf.Guardian
+	resolver *net.Resolver // nil: the system's
 }
 
 // New makes a guard that also allows the hosts, addresses and networks (CIDR)
@@ -59,7 +60,7 @@ type Guard struct {
 func New(allowHosts []string) (*Guard, error) {
 	g := &Guard{
 		names:  make(map[string]bool),
-		public: ssrf.New(ssrf.WithAnyPort(), ssrf.WithAnyNetwork()),
+		public: ssrf.New(ssrf.WithAnyPort(), ssrf.WithAnyNetwork(), ssrf.WithDeniedV4Prefixes(wireServer)),
 	}
 	var errs []error
 	for i, entry := range allowHosts {
@@ -131,6 +132,10 @@ func (g *Guard) inside(addr netip.Addr) bool {
 	return slices.ContainsFunc(g.prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
+// wireServer is where a cloud's virtual machines find the host that runs them.
+// By the registries it is public, but only they reach it.
+var wireServer = netip.MustParsePrefix("168.63.129.16/32")
+
 var nat64 = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
 
 // isPublic reports whether the address is public unicast by the registries of
@@ -187,8 +192,8 @@ const dialTimeout = 5 * time.Second
 // dial returns a DialContext that judges every address by control, save those
 // of hosts that are allowed by name.
 func (g *Guard) dial(control func(network, address string, c syscall.RawConn) error, refusal Reason) func(context.Context, string, string) (net.Conn, error) {
-	guarded := &net.Dialer{Timeout: dialTimeout, Control: control}
-	free := &net.Dialer{Timeout: dialTimeout}
+	guarded := &net.Dialer{Timeout: dialTimeout, Resolver: g.resolver, Control: control}
+	free := &net.Dialer{Timeout: dialTimeout, Resolver: g.resolver}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {

@@ -8,7 +8,7 @@ const (
 )
 
 // MediaRule implements sender.Provider. Source: Sinch WhatsApp API v1,
-// "Accepted media types"; the sizes are those after Sinch's own processing,
+// "Accepted media types" and "sticker"; the sizes are those after Sinch's own processing,
 // for success above them isn't promised.
 func (p *Provider) MediaRule(kind gateway.MediaKind) gateway.MediaRule {
 	switch kind {
@@ -19,7 +19,7 @@ func (p *Provider) MediaRule(kind gateway.MediaKind) gateway.MediaRule {
 	case gateway.MediaAudio:
 		return gateway.MediaRule{Types: audioTypes(), MaxBytes: 16 * megabyte}
 	case gateway.MediaSticker:
-		return gateway.MediaRule{Types: stickerTypes(), MaxBytes: 100 * kilobyte}
+		return gateway.MediaRule{Types: stickerTypes(), MaxBytes: 100 * kilobyte, StillOnly: true}
 	case gateway.MediaDocument:
 		return gateway.MediaRule{Types: documentTypes(), MaxBytes: 100 * megabyte}
 	}

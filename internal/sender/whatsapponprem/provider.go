@@ -162,7 +162,7 @@ func (p *Provider) MediaRule(kind gateway.MediaKind) gateway.MediaRule {
 	case gateway.MediaDocument:
 		return gateway.MediaRule{MaxBytes: 100 * megabyte, Types: []string{"*/*"}}
 	case gateway.MediaSticker:
-		return gateway.MediaRule{MaxBytes: 100 * kilobyte, Types: []string{"image/webp"}}
+		return gateway.MediaRule{MaxBytes: 100 * kilobyte, StillOnly: true, Types: []string{"image/webp"}}
 	}
 	return gateway.MediaRule{}
 }

@@ -236,7 +236,7 @@ func TestMediaRules(t *testing.T) {
 		gateway.MediaVideo:    {MaxBytes: 16777216, Types: []string{"video/mp4", "video/3gpp"}},
 		gateway.MediaAudio:    {MaxBytes: 16777216, Types: []string{"audio/aac", "audio/mp4", "audio/amr", "audio/mpeg", "audio/ogg"}},
 		gateway.MediaDocument: {MaxBytes: 104857600, Types: []string{"*/*"}},
-		gateway.MediaSticker:  {MaxBytes: 102400, Types: []string{"image/webp"}},
+		gateway.MediaSticker:  {MaxBytes: 102400, StillOnly: true, Types: []string{"image/webp"}},
 	}
 	for kind, rule := range want {
 		if diff := cmp.Diff(rule, whatsapponprem.New(settings(hostURL)).MediaRule(kind)); diff != "" {
