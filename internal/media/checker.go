@@ -347,7 +347,7 @@ func (c *Checker) fetch(ctx context.Context, link string, w want, last *finding)
 func (f *facts) begin(resp *http.Response, rule gateway.MediaRule) (body io.Reader, err error) {
 	body, length := io.Reader(resp.Body), resp.ContentLength
 	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") { // not asked for, but some stores have nothing else
-		unzipped, err := gzip.NewReader(resp.Body)
+		unzipped, err := gzip.NewReader(&packed{from: resp.Body, left: rule.MaxBytes + rule.MaxBytes>>8 + packedExtra})
 		if err != nil {
 			return nil, err
 		}
@@ -364,6 +364,29 @@ func (f *facts) begin(resp *http.Response, rule gateway.MediaRule) (body io.Read
 		f.size, f.more = length, false
 	}
 	return io.MultiReader(bytes.NewReader(head), body), nil
+}
+
+// packedExtra is what packing may add to content that can't be packed, beside a
+// small part of its size.
+const packedExtra = 64 << 10
+
+var errPacked = errors.New("more is packed than may come out")
+
+// packed is packed content. It ends with an error where more has been read than
+// content within the limit takes, for what unpacks to nothing need not end.
+type packed struct {
+	from io.Reader
+	left int64
+}
+
+// Read implements io.Reader.
+func (p *packed) Read(b []byte) (int, error) {
+	if p.left <= 0 {
+		return 0, errPacked
+	}
+	n, err := p.from.Read(b[:min(int64(len(b)), p.left)])
+	p.left -= int64(n)
+	return n, err
 }
 
 // measure reads as much as it takes to compare the size with the limit.
@@ -394,6 +417,9 @@ func (c *Checker) failed(ctx context.Context, err error) verdict {
 	}
 	if r, ok := errors.AsType[redirectError](err); ok {
 		return badLink(string(r))
+	}
+	if errors.Is(err, errPacked) {
+		return badLink("its content can't be unpacked within the limit")
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return unreachable("the host's name can't be resolved")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -106,6 +107,13 @@ func hijacked(raw string) http.HandlerFunc {
 	}
 }
 
+// random is the same bytes every time, and can't be packed.
+func random(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(b)
+	return string(b)
+}
+
 func zipped(s string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -160,6 +168,41 @@ func TestJudge(t *testing.T) {
 		{"hung up in the first bytes", hijacked("HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 9000\r\n\r\n" + jpegFile), CodeUnreachable},
 		{"hung up in the middle of chunks", hijacked("HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n2000\r\n" +
 			padded(jpegFile, 0x2000) + "\r\n"), CodeUnreachable},
+		{"gzip of what can't be packed", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "image/jpeg")
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, zipped(jpegFile+random(64<<10-len(jpegFile))))
+		}, ""},
+		{"gzip that never yields anything", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "image/jpeg")
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff")
+			empty := []byte(strings.Repeat("\x00\x00\x00\xff\xff", 1<<10)) // stored blocks of no bytes
+			for {
+				if _, err := w.Write(empty); err != nil {
+					return
+				}
+			}
+		}, CodeBadLink},
+		{"gzip that is none", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "image/jpeg")
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, jpegFile)
+		}, CodeUnreachable},
+		{"less declared than sent: the rest is no part of the file", hijacked("HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 20\r\n\r\n" + jpegFile + "more"), ""},
+		{"more declared than allowed, whatever is sent", hijacked("HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 99999999999\r\n\r\n" + padded(jpegFile, 8<<10)), CodeTooLarge},
+		{"a declared length below nothing", hijacked("HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: -1\r\n\r\n" + jpegFile), CodeUnreachable},
+		{"endless headers", func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			defer func() { _ = conn.Close() }()
+			_, err = io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
+			for err == nil {
+				_, err = io.WriteString(conn, "X-More: "+strings.Repeat("x", 1<<10)+"\r\n")
+			}
+		}, CodeUnreachable},
 		{"two lengths that differ", hijacked("HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 20\r\nContent-Length: 21\r\n\r\n" + jpegFile), CodeUnreachable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -410,6 +453,7 @@ func TestASlowServerIsGivenUp(t *testing.T) {
 	for _, tc := range []struct{ name, sent string }{
 		{"that says nothing", ""},
 		{"that stops in its headers", "HTTP/1.1 200 OK\r\n"},
+		{"that drips", "drip"},
 		{"that stops in the content", "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n" + jpegFile + "\r\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -419,6 +463,14 @@ func TestASlowServerIsGivenUp(t *testing.T) {
 					return
 				}
 				defer func() { _ = conn.Close() }()
+				if tc.sent == "drip" {
+					_, err = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 60000\r\n\r\n")
+					for err == nil {
+						time.Sleep(5 * time.Millisecond) //nolint:forbidigo // the server is slow
+						_, err = io.WriteString(conn, "x")
+					}
+					return
+				}
 				_, _ = io.WriteString(conn, tc.sent)
 				_, _ = conn.Read(make([]byte, 1)) // until the client hangs up
 			})

@@ -30,11 +30,14 @@ const (
 	aacFile    = "\xff\xf1\x50\x80\x02\x1f\xfc"
 	id3File    = "ID3\x04\x00\x00\x00\x00\x00\x0aTIT2\x00\x00\x00\x00\x00\x00"
 
-	pdfFile = "%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n"
-	rtfFile = `{\rtf1\ansi Hello}`
-	oleFile = "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-	page    = "<!DOCTYPE html><html><head><title>Not here</title></head></html>"
-	bytesOf = "\x00\x01\x02\x03\x04\x05\x06\x07"
+	pdfFile     = "%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n"
+	rtfFile     = `{\rtf1\ansi Hello}`
+	oleFile     = "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+	svgFile     = `<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"></svg>`
+	page        = "<!DOCTYPE html><html><head><title>Not here</title></head></html>"
+	programFile = "MZ\x90\x00\x03\x00\x00\x00\x04\x00\x00\x00\xff\xff\x00\x00"
+	elfFile     = "\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x3e\x00\x01\x00\x00\x00"
+	bytesOf     = "\x00\x01\x02\x03\x04\x05\x06\x07"
 )
 
 func padded(s string, n int) string { return s + strings.Repeat("\x00", n-len(s)) }
