@@ -365,6 +365,7 @@ type MediaRule struct {
 	MaxBytes  int64
 	MaxStill  int64 // of a sticker without animation, if lower than MaxBytes; zero: MaxBytes
 	StillOnly bool  // of stickers: none with animation
+	MonoOnly  bool  // of Ogg audio: one channel
 }
 
 // File is one linked file of a message, where it stands in the request and of

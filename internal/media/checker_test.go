@@ -296,6 +296,31 @@ func TestStickersWithoutAnimationHaveALowerLimit(t *testing.T) {
 	}
 }
 
+func TestOpusOfSeveralChannelsIsNotTakenEverywhere(t *testing.T) {
+	stereo := strings.Replace(opusFile, "OpusHead\x01\x01", "OpusHead\x01\x02", 1)
+	for _, tc := range []struct {
+		name    string
+		kind    gateway.MediaKind
+		content string
+		mono    bool
+		want    string
+	}{
+		{"mono", gateway.MediaAudio, opusFile, true, ""},
+		{"stereo", gateway.MediaAudio, stereo, true, CodeWrongType},
+		{"stereo where that is taken", gateway.MediaAudio, stereo, false, ""},
+		{"stereo as a document", gateway.MediaDocument, stereo, true, ""},
+		{"a header that ends before its channels", gateway.MediaAudio, stereo[:len(oggPage)+9], true, CodeWrongType},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			link, client := serve(t, answer(200, "audio/ogg", tc.content))
+			f := gateway.File{Field: string(tc.kind), Kind: tc.kind, Media: &gateway.Media{Link: link}}
+			rule := gateway.MediaRule{Types: []string{"audio/ogg"}, MaxBytes: 1 << 20, MonoOnly: tc.mono}
+			refused, retryable := NewChecker(client, Options{}).For("shop-eu").Judge(t.Context(), f, rule)
+			check(t, refused, retryable, tc.want)
+		})
+	}
+}
+
 func TestRedirects(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -22,6 +22,7 @@ type facts struct {
 	content   *mimetype.MIME
 	text      bool  // nothing in its first bytes is binary
 	opus      bool  // an Ogg stream of Opus
+	channels  byte  // of that stream
 	still     bool  // a WebP image without animation
 	sniffed   int64 // how many bytes that was told from
 	size      int64
@@ -102,7 +103,7 @@ func (f *facts) sniff(head []byte) {
 	f.head = sha256.Sum256(head)
 	f.content = mimetype.Detect(head)
 	f.text = isText(head)
-	f.opus = isOpus(head)
+	f.opus, f.channels = isOpus(head)
 	f.still = f.content.Is("image/webp") && !isAnimatedWebP(head)
 	f.sniffed = int64(len(head))
 }
@@ -127,6 +128,9 @@ func (f *facts) verdict(kind gateway.MediaKind, rule gateway.MediaRule) (v verdi
 	}
 	if kind == gateway.MediaSticker && rule.StillOnly && !f.still {
 		return wrongType(kind, "it is animated, which isn't taken"), true
+	}
+	if kind == gateway.MediaAudio && rule.MonoOnly && f.opus && f.channels != 1 {
+		return wrongType(kind, "it has more than the one channel that is taken"), true
 	}
 	switch {
 	case f.size > limit:
@@ -218,11 +222,14 @@ func isText(head []byte) bool {
 	})
 }
 
-// isOpus reports whether the first packet of an Ogg stream is Opus' header
-// (RFC 7845, section 5.1).
-func isOpus(head []byte) bool {
-	const firstPacket = 28
-	return len(head) > firstPacket && strings.HasPrefix(string(head[firstPacket:]), "OpusHead")
+// isOpus reports whether the first packet of an Ogg stream is Opus' header, and
+// how many channels that tells (RFC 7845, section 5.1).
+func isOpus(head []byte) (opus bool, channels byte) {
+	const firstPacket, count = 28, 28 + 9
+	if len(head) <= count || !strings.HasPrefix(string(head[firstPacket:]), "OpusHead") {
+		return false, 0
+	}
+	return true, head[count]
 }
 
 // isAnimatedWebP reports whether a WebP file has the animation flag in its

@@ -70,7 +70,7 @@ func (p *Provider) MediaRule(kind gateway.MediaKind) gateway.MediaRule {
 	case gateway.MediaVideo:
 		return gateway.MediaRule{MaxBytes: 16 * megabyte, Types: []string{"video/mp4", "video/3gpp"}}
 	case gateway.MediaAudio:
-		return gateway.MediaRule{MaxBytes: 16 * megabyte, Types: []string{
+		return gateway.MediaRule{MaxBytes: 16 * megabyte, MonoOnly: true, Types: []string{
 			"audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg",
 		}}
 	case gateway.MediaDocument:

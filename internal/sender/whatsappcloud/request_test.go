@@ -485,7 +485,7 @@ func TestMediaRule(t *testing.T) {
 	for kind, want := range map[gateway.MediaKind]gateway.MediaRule{
 		gateway.MediaImage:   {MaxBytes: 5242880, Types: []string{"image/jpeg", "image/png"}},
 		gateway.MediaVideo:   {MaxBytes: 16777216, Types: []string{"video/mp4", "video/3gpp"}},
-		gateway.MediaAudio:   {MaxBytes: 16777216, Types: []string{"audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg"}},
+		gateway.MediaAudio:   {MaxBytes: 16777216, MonoOnly: true, Types: []string{"audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg"}},
 		gateway.MediaSticker: {MaxBytes: 512000, MaxStill: 102400, Types: []string{"image/webp"}},
 		gateway.MediaDocument: {MaxBytes: 104857600, Types: []string{
 			"text/plain", "application/pdf", "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint",
