@@ -13,7 +13,7 @@ import (
 
 // desk is what the queue keeps for one account: its sender, the courier's round
 // that tells callers what became of their messages, the polls that ask the
-// provider where it can't tell, and the monitor of its health.
+// provider where it can't tell or its answer was lost, and the monitor of its health.
 type desk struct {
 	*sender.Desk
 	round   *outbound.Round
@@ -25,7 +25,7 @@ type desk struct {
 // be asked after.
 const pollPatience = time.Minute
 
-// recorder is a store that has what was accepted asked after.
+// recorder is a store that has what was accepted, or became unknown, asked after.
 type recorder struct {
 	*store.Store
 	polls *sender.Polls
@@ -34,10 +34,19 @@ type recorder struct {
 // Record implements sender.Store.
 func (r recorder) Record(ctx context.Context, account gateway.AccountID, e gateway.Ending) error {
 	err := r.Store.Record(ctx, account, e)
-	if err == nil && e.Next == gateway.StatusAccepted {
+	if err == nil && (e.Next == gateway.StatusAccepted || e.Next == gateway.StatusUnknown) {
 		r.polls.Expect(store.FirstPoll)
 	}
 	return err
+}
+
+// Keep implements sender.Store.
+func (r recorder) Keep(ctx context.Context, lease gateway.Lease, maxAttempts int) (gateway.Chores, error) {
+	chores, err := r.Store.Keep(ctx, lease, maxAttempts)
+	if chores.Doubts {
+		r.polls.Expect(store.FirstPoll)
+	}
+	return chores, err
 }
 
 // Keep implements queue.Desk.

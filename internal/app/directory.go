@@ -54,6 +54,13 @@ func (a *account) poller() sender.Poller {
 	return p
 }
 
+// finder is who can be asked whether the provider has a message whose answer was
+// lost; nil where nobody can.
+func (a *account) finder() sender.Finder {
+	f, _ := a.provider.(sender.Finder)
+	return f
+}
+
 // NewDirectory makes the directory of a configuration.
 func NewDirectory(c *config.Config) (*Directory, error) {
 	d := &Directory{}
@@ -265,6 +272,12 @@ func (d *Directory) retention(id gateway.AccountID) gateway.Retention {
 func (d *Directory) polls(id gateway.AccountID) bool {
 	a, ok := d.now.Load().accounts[id]
 	return ok && a.poller() != nil
+}
+
+// lookups reports whether an account's unknown messages are looked for.
+func (d *Directory) lookups(id gateway.AccountID) bool {
+	a, ok := d.now.Load().accounts[id]
+	return ok && a.finder() != nil
 }
 
 func (d *Directory) unknownGrace(gateway.AccountID) time.Duration {

@@ -142,10 +142,11 @@ func (i *installation) ask(t *testing.T, status int, method, path, body string, 
 }
 
 type message struct {
-	ID, Status string
-	Attempts   []struct{}
-	SendAt     time.Time `json:"send_at"`
-	History    []struct {
+	ID, Status        string
+	ProviderMessageID string `json:"provider_message_id"`
+	Attempts          []struct{}
+	SendAt            time.Time `json:"send_at"`
+	History           []struct {
 		Status string
 		At     time.Time
 	}
@@ -162,7 +163,12 @@ func (m message) reached(status string) time.Time {
 
 func (i *installation) post(t *testing.T, account, more string) (m message) {
 	t.Helper()
-	body := fmt.Sprintf(`{"account":%q,"to":"+46732001122","type":"text","text":{"body":"Hello"}%s}`, account, more)
+	return i.postTo(t, account, "+46732001122", more)
+}
+
+func (i *installation) postTo(t *testing.T, account, to, more string) (m message) {
+	t.Helper()
+	body := fmt.Sprintf(`{"account":%q,"to":%q,"type":"text","text":{"body":"Hello"}%s}`, account, to, more)
 	i.ask(t, http.StatusAccepted, http.MethodPost, "/v1/messages", body, &m)
 	return m
 }

@@ -16,3 +16,17 @@ accounts:
 		t.Error("one that left the configuration is asked")
 	}
 }
+
+func TestWhoseUnknownMessagesAreLookedFor(t *testing.T) {
+	d := directory(t, `
+accounts:
+  - {id: lists, provider: sinch-conversation, region: eu, project_id: p, app_id: a, key_id: k, key_secret: s}
+  - {id: cannot, provider: sinch-whatsapp, region: eu1, bot_id: b, token: t}
+`)
+	if !d.lookups("lists") || d.lookups("cannot") || d.lookups("left") || d.polls("lists") {
+		t.Errorf("lists %v, cannot %v, left %v; asked for a status %v", d.lookups("lists"), d.lookups("cannot"), d.lookups("left"), d.polls("lists"))
+	}
+	if d.retired("left").finder() != nil {
+		t.Error("one that left the configuration is asked")
+	}
+}

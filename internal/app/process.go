@@ -54,6 +54,7 @@ func newStore(rdb redis.UniversalClient, d *Directory) *store.Store {
 		Retention:    d.retention,
 		UnknownGrace: d.unknownGrace,
 		Polls:        d.polls,
+		Lookups:      d.lookups,
 		WaitReplicas: d.now.Load().config.Redis.WaitReplicas,
 	})
 }

@@ -117,3 +117,16 @@ func TestStatusIsAskedForWhereNoCallbackIsAuthentic(t *testing.T) {
 		t.Errorf("it was %v, want %v", got, want)
 	}
 }
+
+func TestAMessageWhoseAnswerWasLostIsLookedFor(t *testing.T) {
+	t.Parallel()
+	// Without a webhook_secret no callback is authentic: only a question can tell.
+	i := installWith(t, true, `  - {id: lists, provider: sinch-conversation, base_url: "SIMULATOR", auth_url: "SIMULATOR/oauth2/token", region: eu,
+     project_id: p, app_id: 01HAPP00000000000000000000, key_id: k, key_secret: s, rate: 20}`)
+	m := i.postTo(t, "lists", "+46732000012", "") // accepted, and the connection dropped
+	await(t, "its outcome is unknown", func() bool { m = i.get(t, m.ID); return m.Status == "unknown" })
+	await(t, "it is found", func() bool { m = i.get(t, m.ID); return m.Status == "accepted" })
+	if len(m.Attempts) != 1 || m.ProviderMessageID == "" {
+		t.Errorf("%d attempts, the provider's id is %q", len(m.Attempts), m.ProviderMessageID)
+	}
+}

@@ -185,9 +185,9 @@ func (d *desks) open(g queue.Grant) queue.Desk {
 		return current().client.Transport.RoundTrip(r)
 	})}
 	polls := sender.NewPolls(sender.PollOptions{
-		Poller: func() (sender.Poller, time.Duration) {
+		Asked: func() sender.Asked {
 			a := current()
-			return a.poller(), a.Timeout
+			return sender.Asked{Poller: a.poller(), Finder: a.finder(), Timeout: a.Timeout}
 		},
 		Lease: g.Lease, Store: d.store, Client: client, Log: d.o.Log,
 	})

@@ -46,6 +46,7 @@ type Chores struct {
 	HeldFor time.Duration // what is left of the account's hold
 	Paused  []Priority    // lanes that an operator has paused
 	More    bool          // there was more to do than is done at one time
+	Doubts  bool          // attempts have become unknown, for nobody recorded what became of them
 }
 
 // Fenced reports that the account has another owner now.

@@ -137,8 +137,10 @@ type Receipt struct {
 
 // Poll is a message whose provider is to be asked what became of it.
 type Poll struct {
-	Message           MessageID // empty: none is due
-	ProviderMessageID ProviderMessageID
+	Message           MessageID         // empty: none is due
+	ProviderMessageID ProviderMessageID // empty: it is unknown whether the provider has the message at all
+	Recipient         Recipient
+	AttemptedAt       time.Time     // when its last attempt began
 	NextIn            time.Duration // until the next one is due; zero: none waits
 }
 

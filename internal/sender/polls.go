@@ -24,10 +24,18 @@ type PollStore interface {
 	Apply(context.Context, gateway.AccountID, gateway.Callback) error
 }
 
+// Asked is what a provider can be asked, and how long one question may take.
+type Asked struct {
+	Poller  Poller // what became of a message that it has; nil: not that
+	Finder  Finder // whether it has one whose answer was lost; nil: not that
+	Timeout time.Duration
+}
+
+func (a Asked) nothing() bool { return a.Poller == nil && a.Finder == nil }
+
 // PollOptions are what polls work with. All are needed.
 type PollOptions struct {
-	// Poller is who is asked, and how long one question may take; nil: nobody is.
-	Poller func() (Poller, time.Duration)
+	Asked  func() Asked
 	Lease  gateway.Lease
 	Store  PollStore
 	Client *http.Client
@@ -35,7 +43,7 @@ type PollOptions struct {
 }
 
 // Polls ask a provider what became of one account's messages, where it can't
-// tell by itself: one question at a time, five a second at most. They wait for
+// tell by itself, and whether it has those that are unknown: one question at a time, five a second at most. They wait for
 // none of the account's rate and take none of it, for a question is no message.
 // All methods are safe for concurrent use.
 type Polls struct {
@@ -72,7 +80,7 @@ func NewPolls(o PollOptions) *Polls {
 // Expect has the store looked at within d, and at once the first time. It does
 // nothing where nobody can be asked, costs no I/O and never blocks.
 func (p *Polls) Expect(d time.Duration) {
-	if poller, _ := p.o.Poller(); poller == nil {
+	if p.o.Asked().nothing() {
 		return
 	}
 	p.mu.Lock()
@@ -126,11 +134,11 @@ func (p *Polls) run() {
 	}()
 	failures := 0
 	for p.await() {
-		poller, timeout := p.o.Poller()
-		if poller == nil {
+		who := p.o.Asked()
+		if who.nothing() {
 			return
 		}
-		asked, err := p.step(poller, timeout)
+		asked, err := p.step(who)
 		if errors.As(err, new(gateway.Fenced)) {
 			return
 		}
@@ -177,7 +185,7 @@ func (p *Polls) await() bool {
 }
 
 // step claims one message, asks, and writes what it is told.
-func (p *Polls) step(poller Poller, timeout time.Duration) (asked bool, err error) {
+func (p *Polls) step(who Asked) (asked bool, err error) {
 	nextIn := pollIdle
 	defer func() {
 		p.mu.Lock()
@@ -197,7 +205,7 @@ func (p *Polls) step(poller Poller, timeout time.Duration) (asked bool, err erro
 	if due.Message == "" {
 		return false, nil
 	}
-	r, ok, err := p.ask(poller, due.ProviderMessageID, timeout)
+	r, ok, err := p.ask(who, due)
 	if err != nil || !ok {
 		return true, err
 	}
@@ -212,38 +220,107 @@ type errNoStatus int
 
 func (e errNoStatus) Error() string { return fmt.Sprintf("HTTP %d", int(e)) }
 
-// ask puts one question. An error says that others would fare no better; texts
-// of network errors hold addresses and are not passed on.
-func (p *Polls) ask(poller Poller, id gateway.ProviderMessageID, timeout time.Duration) (r gateway.Receipt, ok bool, err error) {
-	ctx, cancel := context.WithTimeout(p.asking, timeout)
-	defer cancel()
+// ask puts one question, and says what it was told if that is anything. An error
+// says that others would fare no better.
+func (p *Polls) ask(who Asked, due gateway.Poll) (r gateway.Receipt, ok bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			p.o.Log.ErrorContext(ctx, "a provider's code panicked", "panic", defectName(v), "stack", string(debug.Stack()))
+			p.o.Log.Error("a provider's code panicked", "panic", defectName(v), "stack", string(debug.Stack()))
 			ok, err = false, nil
 		}
 	}()
-	req, err := poller.NewStatusRequest(ctx, id)
+	switch {
+	case due.ProviderMessageID == "" && who.Finder != nil:
+		return p.find(who, due)
+	case due.ProviderMessageID != "" && who.Poller != nil:
+		return p.inquire(who, due.ProviderMessageID)
+	}
+	return r, false, nil // of the provider before
+}
+
+// inquire asks what became of a message that the provider has.
+func (p *Polls) inquire(who Asked, id gateway.ProviderMessageID) (r gateway.Receipt, ok bool, err error) {
+	a, err := p.exchange(who.Timeout, func(ctx context.Context) (*http.Request, error) {
+		return who.Poller.NewStatusRequest(ctx, id)
+	})
 	if err != nil {
-		return r, false, fmt.Errorf("the request couldn't be made: %s", defectName(err))
+		return r, false, err
+	}
+	r, ok = who.Poller.InterpretStatus(a)
+	switch {
+	case ok:
+		return r, r.ProviderMessageID == id, nil // what it says of another message wasn't asked
+	case a.Status >= 200 && a.Status <= 299, a.Status == http.StatusNotFound:
+		return r, false, nil // of this message it knows nothing, or nothing new
+	}
+	return r, false, errNoStatus(a.Status)
+}
+
+const (
+	lookupPages = 10          // of one question: more were hardly sent to one recipient in that time
+	lookupSkew  = time.Minute // between the provider's clock and ours
+)
+
+// find asks whether the provider has a message whose answer was lost.
+func (p *Polls) find(who Asked, due gateway.Poll) (r gateway.Receipt, ok bool, err error) {
+	call := Call{Message: &gateway.Message{ID: due.Message, Recipient: due.Recipient}}
+	from, to := due.AttemptedAt.Add(-lookupSkew), due.AttemptedAt.Add(who.Timeout+lookupSkew)
+	page, recovered := "", false
+	for range lookupPages {
+		a, err := p.exchange(who.Timeout, func(ctx context.Context) (*http.Request, error) {
+			return who.Finder.NewLookup(ctx, call, from, to, page)
+		})
+		if err != nil {
+			return r, false, err
+		}
+		id, next, told := who.Finder.InterpretLookup(call, a)
+		switch {
+		case id != "":
+			return gateway.Receipt{ProviderMessageID: id, Status: gateway.StatusAccepted}, true, nil
+		case !told && !recovered && p.recovers(who, call, a):
+			recovered = true
+			continue
+		case !told:
+			return r, false, errNoStatus(a.Status)
+		case next == "":
+			return r, false, nil
+		}
+		page = next
+	}
+	return r, false, nil
+}
+
+// recovers reports whether the provider has mended what a lookup was refused
+// for.
+func (p *Polls) recovers(who Asked, c Call, a Answer) bool {
+	ctx, cancel := context.WithTimeout(p.asking, who.Timeout)
+	defer cancel()
+	recoverer, ok := who.Finder.(Recoverer)
+	return ok && recoverer.Recover(ctx, c, a)
+}
+
+// exchange makes one request and reads its answer. Texts of network errors hold
+// addresses and are not passed on.
+func (p *Polls) exchange(timeout time.Duration, render func(context.Context) (*http.Request, error)) (a Answer, err error) {
+	ctx, cancel := context.WithTimeout(p.asking, timeout)
+	defer cancel()
+	req, err := render(ctx)
+	if e, ok := errors.AsType[*gateway.Error](err); ok {
+		return a, errors.New(e.Title)
+	}
+	if err != nil {
+		return a, fmt.Errorf("the request couldn't be made: %s", defectName(err))
 	}
 	resp, err := p.o.Client.Do(req)
 	if err != nil {
 		_, title := networkCode(err)
-		return r, false, errors.New(title)
+		return a, errors.New(title)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer))
 	if err != nil {
 		_, title := networkCode(err)
-		return r, false, errors.New(title)
+		return a, errors.New(title)
 	}
-	r, ok = poller.InterpretStatus(Answer{Status: resp.StatusCode, Header: resp.Header, Body: bytes.TrimSpace(body)})
-	switch {
-	case ok:
-		return r, r.ProviderMessageID == id, nil // what it says of another message wasn't asked
-	case resp.StatusCode >= 200 && resp.StatusCode <= 299, resp.StatusCode == http.StatusNotFound:
-		return r, false, nil // of this message it knows nothing, or nothing new
-	}
-	return r, false, errNoStatus(resp.StatusCode)
+	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: bytes.TrimSpace(body)}, nil
 }

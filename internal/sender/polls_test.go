@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +39,8 @@ type pollWorld struct {
 	answer  func(id string) (status int, body string) // nil: sent
 	slow    time.Duration
 	nobody  bool
+	finder  Finder       // nil: it can't be asked that
+	lost    map[int]bool // messages of which it is unknown whether the provider has them
 }
 
 func inPollWorld(t *testing.T, f func(w *pollWorld)) {
@@ -45,13 +49,13 @@ func inPollWorld(t *testing.T, f func(w *pollWorld)) {
 		lease := gateway.Lease{Account: shop, Worker: "w1", Epoch: 1}
 		w := &pollWorld{t: t, owner: lease}
 		w.Polls = NewPolls(PollOptions{
-			Poller: func() (Poller, time.Duration) {
+			Asked: func() Asked {
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				if w.nobody {
-					return nil, 0
+					return Asked{}
 				}
-				return plainPoller{}, 10 * time.Second
+				return Asked{Poller: plainPoller{}, Finder: w.finder, Timeout: 10 * time.Second}
 			},
 			Lease: lease, Store: w, Client: &http.Client{Transport: w}, Log: slog.New(slog.NewTextHandler(&w.logs, nil)),
 		})
@@ -81,6 +85,9 @@ func (w *pollWorld) DuePoll(_ context.Context, l gateway.Lease) (p gateway.Poll,
 		case p.Message == "" && !at.After(now):
 			w.waiting[i] = time.Time{}
 			p.Message, p.ProviderMessageID = gateway.MessageID(fmt.Sprintf("m%d", i)), gateway.ProviderMessageID(fmt.Sprintf("p%d", i))
+			if w.lost[i] {
+				p.ProviderMessageID, p.Recipient, p.AttemptedAt = "", "+46732001122", at.Add(-time.Minute)
+			}
 		case p.NextIn == 0 || at.Sub(now) < p.NextIn:
 			p.NextIn = max(at.Sub(now), time.Millisecond)
 		}
@@ -152,6 +159,38 @@ func (plainPoller) InterpretStatus(a Answer) (r gateway.Receipt, ok bool) {
 	return gateway.Receipt{ProviderMessageID: gateway.ProviderMessageID(id), Status: gateway.Status(status)}, ok && a.Status == http.StatusOK
 }
 
+// plainFinder speaks words too: an id, a page after '+', or nothing.
+type plainFinder struct{}
+
+func (plainFinder) NewLookup(ctx context.Context, c Call, from, to time.Time, page string) (*http.Request, error) {
+	query := url.Values{"id": {strings.Join([]string{
+		"find", string(c.Message.ID), string(c.Message.Recipient), to.Sub(from).String(), page,
+	}, " ")}}
+	return http.NewRequestWithContext(ctx, http.MethodGet, "http://provider.example/?"+query.Encode(), http.NoBody)
+}
+
+func (plainFinder) InterpretLookup(_ Call, a Answer) (id gateway.ProviderMessageID, page string, ok bool) {
+	if a.Status != http.StatusOK {
+		return "", "", false
+	}
+	found, page, _ := strings.Cut(string(a.Body), "+")
+	return gateway.ProviderMessageID(found), page, true
+}
+
+// mendingFinder can do something about a refusal.
+type mendingFinder struct{ plainFinder }
+
+func (mendingFinder) Recover(_ context.Context, _ Call, a Answer) bool {
+	return a.Status == http.StatusUnauthorized
+}
+
+// loginFinder can't even ask.
+type loginFinder struct{ plainFinder }
+
+func (loginFinder) NewLookup(context.Context, Call, time.Time, time.Time, string) (*http.Request, error) {
+	return nil, &gateway.Error{Class: gateway.ClassSuspended, Title: "the login was refused", Detail: secret}
+}
+
 // after lets virtual time pass.
 func after(d time.Duration) {
 	time.Sleep(d) //nolint:forbidigo // in a bubble
@@ -175,6 +214,69 @@ func TestWhatThePollsAreToldIsApplied(t *testing.T) {
 			t.Errorf("applied (-want +got):\n%s", d)
 		}
 	})
+}
+
+func TestMessagesWhoseAnswerWasLostAreLookedFor(t *testing.T) {
+	const question = "find m0 +46732001122 2m10s " // the attempt's timeout, and a minute on either side
+	found := []gateway.Callback{{Receipts: []gateway.Receipt{{Message: "m0", ProviderMessageID: "p7", Status: gateway.StatusAccepted}}}}
+	for name, c := range map[string]struct {
+		finder  Finder
+		answers []string // HTTP status and words, the last one repeats
+		asked   []string
+		applied []gateway.Callback
+		logged  string
+	}{
+		"and found": {
+			finder: plainFinder{}, answers: []string{"200 p7"}, asked: []string{question}, applied: found,
+		},
+		"and found on a later page": {
+			finder: plainFinder{}, answers: []string{"200 +two", "200 +three", "200 p7"},
+			asked: []string{question, question + "two", question + "three"}, applied: found,
+		},
+		"and not found, which settles nothing": {
+			finder: plainFinder{}, answers: []string{"200 "}, asked: []string{question},
+		},
+		"through so many pages only": {
+			finder: plainFinder{}, answers: []string{"200 +more"},
+			asked: append([]string{question}, slices.Repeat([]string{question + "more"}, lookupPages-1)...),
+		},
+		"in vain where the provider fails": {
+			finder: plainFinder{}, answers: []string{"500 " + secret}, asked: []string{question}, logged: "HTTP 500",
+		},
+		"again once a refusal is mended": {
+			finder: mendingFinder{}, answers: []string{"401 ", "200 p7"}, asked: []string{question, question}, applied: found,
+		},
+		"no third time": {
+			finder: mendingFinder{}, answers: []string{"401 "}, asked: []string{question, question}, logged: "HTTP 401",
+		},
+		"not without a login":           {finder: loginFinder{}, logged: "the login was refused"},
+		"not where nobody can be asked": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inPollWorld(t, func(w *pollWorld) {
+				var asked []string
+				w.finder, w.lost = c.finder, map[int]bool{0: true}
+				w.answer = func(id string) (int, string) {
+					asked = append(asked, id)
+					status, words, _ := strings.Cut(c.answers[min(len(asked), len(c.answers))-1], " ")
+					n, _ := strconv.Atoi(status)
+					return n, words
+				}
+				w.post(0)
+				w.Expect(0)
+				after(100 * time.Millisecond)
+				if d := cmp.Diff(c.asked, asked); d != "" {
+					t.Errorf("questions (-want +got):\n%s", d)
+				}
+				if d := cmp.Diff(c.applied, w.applied); d != "" {
+					t.Errorf("applied (-want +got):\n%s", d)
+				}
+				if logged := w.logs.String(); (logged == "") != (c.logged == "") || !strings.Contains(logged, c.logged) {
+					t.Errorf("the log tells %q, want %q", logged, c.logged)
+				}
+			})
+		})
+	}
 }
 
 func TestPollsAreExpected(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"sluice/internal/gateway"
 )
@@ -77,6 +78,21 @@ type Poller interface {
 // one that can't would fail as a connection does, at every call.
 func UsableToken(token string) bool {
 	return token != "" && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f })
+}
+
+// Finder is a Provider that can be asked whether it has a message whose answer was
+// lost.
+type Finder interface {
+	// NewLookup renders the question: what was sent to the recipient between two
+	// moments, from the page that the answer before named, empty for the first. Of
+	// the call it needs the message's id and recipient. An error is as
+	// NewRequest's.
+	NewLookup(ctx context.Context, c Call, from, to time.Time, page string) (*http.Request, error)
+
+	// InterpretLookup reads a complete answer: the provider's id for the message,
+	// or the page to ask for next, or neither if there is no more. Not ok: the
+	// answer says nothing. That a message isn't there proves nothing.
+	InterpretLookup(c Call, a Answer) (id gateway.ProviderMessageID, page string, ok bool)
 }
 
 // Call is one attempt about to be made.

@@ -37,13 +37,10 @@ func (s *Store) Begin(ctx context.Context, in gateway.Intent) (verdict gateway.V
 // Record writes what became of an attempt. Only the nonce of its intent can,
 // whatever has happened since; recording again changes nothing.
 func (s *Store) Record(ctx context.Context, account gateway.AccountID, e gateway.Ending) error {
-	var pollIn time.Duration
-	if s.opts.Polls != nil && s.opts.Polls(account) {
-		pollIn = FirstPoll
-	}
 	_, err := s.run(ctx, recordScript, account,
 		e.Message.Local(), e.Nonce, statusLetters[e.Next], string(e.ProviderMessageID), encodeError(e.Error),
-		e.RetryIn.Milliseconds(), flag(e.Spent), encodeSuppression(e.Suppress), pollIn.Milliseconds(), string(e.Alias),
+		e.RetryIn.Milliseconds(), flag(e.Spent), encodeSuppression(e.Suppress), s.firstPoll(account, e.Next).Milliseconds(),
+		string(e.Alias),
 		e.Attempt.Number, e.Attempt.StartedAt.UnixMilli(), e.Attempt.EndedAt.Sub(e.Attempt.StartedAt).Milliseconds(),
 		outcomeLetters[e.Attempt.Outcome], oneLine(e.Attempt.Code), oneLine(e.Attempt.Detail))
 	if err != nil {
@@ -94,19 +91,21 @@ func (s *Store) Refuse(ctx context.Context, account gateway.AccountID, t gateway
 // gateway.Fenced error says that the lease is over.
 func (s *Store) Keep(ctx context.Context, lease gateway.Lease, maxAttempts int) (gateway.Chores, error) {
 	got, err := s.run(ctx, keepScript, lease.Account,
-		lease.Worker, lease.Epoch, keepLimit, OutboxPatience.Milliseconds(), maxAttempts)
+		lease.Worker, lease.Epoch, keepLimit, OutboxPatience.Milliseconds(), maxAttempts,
+		s.firstPoll(lease.Account, gateway.StatusUnknown).Milliseconds())
 	if err != nil {
 		return gateway.Chores{}, unavailable("keep", string(lease.Account), err)
 	}
 	if got[0] == string(gateway.VerdictFenced) {
 		return gateway.Chores{}, gateway.Fenced{Account: lease.Account}
 	}
-	tasks, err := decodeTasks(lease.Account, got[5:])
+	tasks, err := decodeTasks(lease.Account, got[6:])
 	chores := gateway.Chores{
 		Tasks:   tasks,
 		NextIn:  time.Duration(number(got[1])) * time.Millisecond,
 		HeldFor: time.Duration(number(got[2])) * time.Millisecond,
 		More:    got[4] == "1",
+		Doubts:  got[5] == "1",
 	}
 	for _, p := range gateway.Priorities() {
 		if strings.ContainsAny(got[3], "a"+laneLetter(p)) {

@@ -2,31 +2,70 @@ package store
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"sluice/internal/gateway"
 )
 
-// FirstPoll is how long after a send was recorded its status is asked for first.
+// FirstPoll is how long after an attempt was recorded the provider is asked first
+// what became of it.
 const FirstPoll = 5 * time.Second
 
-// pollLife is for how long after its attempt a message is asked after.
-const pollLife = 24 * time.Hour
-
-// pollGaps lie before the questions after one message; the last one repeats.
-func pollGaps() []time.Duration {
-	return []time.Duration{FirstPoll, 15 * time.Second, time.Minute, 5 * time.Minute, 30 * time.Minute, time.Hour}
+// pollPlan is for how long a message is asked after, and the gaps before the
+// questions; the last one repeats.
+type pollPlan struct {
+	life time.Duration
+	gaps []time.Duration
 }
 
-// DuePoll claims the message whose status is to be asked for next: accepted, sent
-// or delivered, and its attempt less than a day ago. To claim it is to put it off
-// until its next question. A gateway.Fenced error says that the lease is over.
-func (s *Store) DuePoll(ctx context.Context, lease gateway.Lease) (gateway.Poll, error) {
-	args := []any{lease.Worker, lease.Epoch, pollLife.Milliseconds()}
-	for _, gap := range pollGaps() {
-		args = append(args, gap.Milliseconds())
+// acceptedPlan is of what the provider has, counted from its attempt.
+func acceptedPlan() pollPlan {
+	return pollPlan{24 * time.Hour, []time.Duration{
+		FirstPoll, 15 * time.Second, time.Minute, 5 * time.Minute, 30 * time.Minute, time.Hour,
+	}}
+}
+
+// unknownPlan is of what the provider may have, counted from when that came
+// about. It asks often while the grace lasts, for then on_unknown decides; what
+// an hour hasn't settled is an operator's.
+func unknownPlan() pollPlan {
+	return pollPlan{time.Hour, []time.Duration{
+		FirstPoll, 10 * time.Second, 15 * time.Second, 25 * time.Second, 5 * time.Minute, 30 * time.Minute,
+	}}
+}
+
+// String is the form that the script reads: the milliseconds of each.
+func (p pollPlan) String() string {
+	text := make([]string, 0, 1+len(p.gaps))
+	for _, d := range append([]time.Duration{p.life}, p.gaps...) {
+		text = append(text, strconv.FormatInt(d.Milliseconds(), 10))
 	}
-	got, err := s.run(ctx, pollScript, lease.Account, args...)
+	return strings.Join(text, " ")
+}
+
+// firstPoll is when an account's provider is asked after what has just been
+// recorded so; zero: it isn't.
+func (s *Store) firstPoll(account gateway.AccountID, status gateway.Status) time.Duration {
+	asked := s.opts.Polls
+	if status == gateway.StatusUnknown {
+		asked = s.opts.Lookups
+	}
+	if asked == nil || !asked(account) {
+		return 0
+	}
+	return FirstPoll
+}
+
+// DuePoll claims the message that the provider is to be asked after next: what
+// became of it since it was accepted, sent or delivered, for a day after its
+// attempt, or whether the provider has it, for an hour after that became unknown.
+// To claim it is to put it off until its next question. A gateway.Fenced error
+// says that the lease is over.
+func (s *Store) DuePoll(ctx context.Context, lease gateway.Lease) (gateway.Poll, error) {
+	got, err := s.run(ctx, pollScript, lease.Account,
+		lease.Worker, lease.Epoch, acceptedPlan().String(), unknownPlan().String())
 	if err != nil {
 		return gateway.Poll{}, unavailable("claim a message to ask after of", string(lease.Account), err)
 	}
@@ -34,8 +73,9 @@ func (s *Store) DuePoll(ctx context.Context, lease gateway.Lease) (gateway.Poll,
 		return gateway.Poll{}, gateway.Fenced{Account: lease.Account}
 	}
 	p := gateway.Poll{NextIn: time.Duration(number(got[1])) * time.Millisecond}
-	if len(got) == 4 {
+	if len(got) == 6 {
 		p.Message, p.ProviderMessageID = gateway.MessageID(lease.Account.Tag()+got[2]), gateway.ProviderMessageID(got[3])
+		p.Recipient, p.AttemptedAt = gateway.Recipient(got[4]), moment(got[5])
 	}
 	return p, nil
 }

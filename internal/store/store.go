@@ -32,6 +32,9 @@ type Options struct {
 	// Polls says whether the provider is asked for the status of what it accepts
 	// from now on (DuePoll); nil: of no account.
 	Polls func(gateway.AccountID) bool
+	// Lookups says whether the provider is asked if it has what has become unknown
+	// from now on (DuePoll); nil: of no account.
+	Lookups func(gateway.AccountID) bool
 	// IdempotencyTTL is how long keys are remembered; zero means 24 hours.
 	IdempotencyTTL time.Duration
 	// WaitReplicas is the number of replicas that must have an accepted

@@ -36,6 +36,7 @@ type bench struct {
 	retention gateway.Retention
 	grace     time.Duration
 	polls     bool
+	lookups   bool
 }
 
 func newBench(t *testing.T, url string) *bench {
@@ -55,6 +56,7 @@ func newBench(t *testing.T, url string) *bench {
 		Retention:    func(gateway.AccountID) gateway.Retention { return b.retention },
 		UnknownGrace: func(gateway.AccountID) time.Duration { return b.grace },
 		Polls:        func(gateway.AccountID) bool { return b.polls },
+		Lookups:      func(gateway.AccountID) bool { return b.lookups },
 	})
 	b.own(b.lease)
 	return b
@@ -750,7 +752,7 @@ func TestExpiryComesWithoutALane(t *testing.T) {
 
 func TestRetentionLeavesNothing(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
-		b.polls = true
+		b.polls, b.lookups = true, true
 		b.retention = gateway.Retention{Content: 20 * time.Millisecond, Record: 60 * time.Millisecond, DeadLetter: 80 * time.Millisecond}
 		for i, next := range []gateway.Status{gateway.StatusAccepted, gateway.StatusFailed, gateway.StatusUnknown} {
 			m := text(fmt.Sprintf("+4673200112%d", i), "x")

@@ -12,10 +12,8 @@ import (
 	"sluice/internal/sender"
 )
 
-// NewLookup renders the question whether Sinch has the message of a call whose
-// answer was lost: it lists what the app sent to the recipient between two
-// moments, from the page that the answer before named. An error is as
-// NewRequest's.
+// NewLookup implements sender.Finder: it lists what the app sent to the recipient
+// between two moments.
 //
 // Sinch keeps the messages of a dispatch app only if its retention says so, and
 // lists them after a while nobody has documented: absence proves nothing.
@@ -46,9 +44,8 @@ func (p *Provider) NewLookup(ctx context.Context, c sender.Call, from, to time.T
 	return req, nil
 }
 
-// InterpretLookup reads the answer to a lookup: Sinch's id for the message, or
-// the page to ask for next, or neither if there is no more. Not ok: the answer
-// says nothing.
+// InterpretLookup implements sender.Finder. Whichever attempt of the message is in
+// the list counts.
 func (p *Provider) InterpretLookup(c sender.Call, a sender.Answer) (id gateway.ProviderMessageID, page string, ok bool) {
 	var list struct {
 		Messages []struct {

@@ -66,6 +66,7 @@ var (
 	_ sender.Provider  = (*Provider)(nil)
 	_ sender.Preparer  = (*Provider)(nil)
 	_ sender.Recoverer = (*Provider)(nil)
+	_ sender.Finder    = (*Provider)(nil)
 )
 
 // New makes the provider of one account. It does not connect.

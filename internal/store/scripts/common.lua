@@ -18,7 +18,8 @@
 --   no      zset    due -> id: messages with notices to be told
 --   nq:<id> list    those notices, the oldest first
 --   nd      stream  notices that were given up
---   poll    zset    due -> id: messages whose provider is asked for their status
+--   poll    zset    due -> id: messages whose provider is asked for their status,
+--                   or, while they are unknown, whether it has them
 --   sup     hash    scope and recipient -> suppression
 --   sx      zset    recipient and scope, by name
 --   su      zset    until -> scope and recipient, of those that end
@@ -272,7 +273,7 @@ local function move(id, m, s, at, till)
   count(id, m, from, place(m, s, m.k))
   set_timer(id, m)
   redis.call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS, '*', 'id', id, 'f', before, 't', s, 'at', int(at))
-  if s == 'r' or s == 'f' then redis.call('ZREM', P .. 'poll', id) end
+  if s == 'r' or s == 'f' or before == 'u' then redis.call('ZREM', P .. 'poll', id) end
   if m.cb then tell(id, m, before, s, at) end
 end
 

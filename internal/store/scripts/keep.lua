@@ -1,15 +1,17 @@
 -- Does what is due for an account, a bounded piece at a time, and lists the
 -- tasks to be enqueued. Only the owner may.
 -- Args: worker, epoch, most entries of a kind, age in ms at which a line of
--- the outbox is enqueued again, most attempts of a message.
+-- the outbox is enqueued again, most attempts of a message, ms until the
+-- provider is first asked after one that has become unknown (0: it isn't asked).
 -- Returns "kept", ms until the next thing is due (0: nothing waits), ms of the
 -- account's hold, what is paused (a all, t, b), whether there was more than it
--- did at one time (0, 1), then id#sequence and lane of each task.
+-- did at one time (0, 1), whether attempts have become unknown (0, 1), then
+-- id#sequence and lane of each task.
 if not owned(arg(1), arg(2)) then return {'fenced'} end
 even_if_full()
 local most, at = tonumber(arg(3)), clock()
 local stale, attempts = tonumber(arg(4)), tonumber(arg(5))
-local tasks, more = {}, '0'
+local tasks, more, doubts = {}, '0', '0'
 
 local function overdue(name, till)
   local found = redis.call('ZRANGEBYSCORE', P .. name, '-inf', int(till), 'LIMIT', 0, most)
@@ -26,6 +28,8 @@ for _, id in ipairs(overdue('fly', at)) do
     put(m, 'sp', int(tonumber(m.sp or '0') + 1))
     move(id, m, 'u', at)
     save(id, m)
+    if arg(6) ~= '0' then redis.call('ZADD', P .. 'poll', int(at + tonumber(arg(6))), id) end
+    doubts = '1'
   else
     redis.call('ZREM', P .. 'fly', id)
   end
@@ -185,7 +189,7 @@ local held = hold[1] and math.max(tonumber(hold[1]) - at, 0) or 0
 local paused = (hold[2] and 'a' or '') .. (hold[3] and 't' or '') .. (hold[4] and 'b' or '')
 if held > 0 and (next_due == 0 or at + held < next_due) then next_due = at + held end
 
-local result = {'kept', int(next_due == 0 and 0 or math.max(next_due - at, 1)), int(held), paused, more}
+local result = {'kept', int(next_due == 0 and 0 or math.max(next_due - at, 1)), int(held), paused, more, doubts}
 for _, task in ipairs(tasks) do
   result[#result + 1] = task[1]
   result[#result + 1] = task[2]

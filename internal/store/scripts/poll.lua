@@ -1,31 +1,47 @@
--- Claims the message whose provider is asked next for its status. Only the owner
--- may. The claim is that the message is due again when its next question is: one
--- whose answer gets lost is left out, and none is asked twice.
--- Args: worker, epoch, ms for which a message is asked after, then the gaps
--- between its questions in ms; the last one repeats.
--- Returns "claimed", ms until the next is due (0: nothing waits), then id and
--- provider id, if one is due.
+-- Claims the message whose provider is asked next what became of it. Only the
+-- owner may. The claim is that the message is due again when its next question
+-- is: one whose answer gets lost is left out, and none is asked twice.
+-- Args: worker, epoch, then how messages are asked after that the provider has,
+-- and those of which that is unknown: each the ms for which, and the gaps between
+-- the questions in ms, the last of which repeats.
+-- Returns "claimed", ms until the next is due (0: nothing waits), then id,
+-- provider id (empty: unknown), recipient and the attempt's beginning, if one is
+-- due.
 even_if_full()
 if not owned(arg(1), arg(2)) then return {'fenced'} end
-local at, life = clock(), tonumber(arg(3))
+local at = clock()
 local result = {'claimed', '0'}
 
--- Which gap is next follows from the age alone.
-local function gap(age)
-  local sum = 0
-  for i = 4, #ARGV - 4 do
-    sum = sum + tonumber(arg(i))
-    if age < sum then return tonumber(arg(i)) end
+-- Which gap is next follows from the age alone; none after its life.
+local function gap(plan, age)
+  local life, sum, last = nil, 0, nil
+  for n in string.gmatch(plan, '%d+') do
+    n = tonumber(n)
+    if not life then
+      life = n
+      if age >= life then return nil end
+    else
+      sum, last = sum + n, n
+      if age < sum then return n end
+    end
   end
-  return tonumber(arg(#ARGV - 4))
+  return last
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'poll', '-inf', int(at), 'LIMIT', 0, 100)) do
-  local v = redis.call('HMGET', rec(id), 's', 'pi', 'as', 'ct')
-  local age = v[3] and at - tonumber(v[4]) - tonumber(v[3]) or life
-  if v[2] and open_end(v[1]) and age < life then
-    redis.call('ZADD', P .. 'poll', int(at + gap(age)), id)
-    result[3], result[4] = id, v[2]
+  local m = load(id)
+  local pid, began, wait = '', nil, nil
+  if m and m.as then
+    began = tonumber(m.ct) + tonumber(m.as)
+    if m.s == 'u' then
+      wait = gap(arg(4), at - since(m))
+    elseif m.pi and open_end(m.s) then
+      pid, wait = m.pi, gap(arg(3), at - began)
+    end
+  end
+  if wait then
+    redis.call('ZADD', P .. 'poll', int(at + wait), id)
+    result[3], result[4], result[5], result[6] = id, pid, m.to, int(began)
     break
   end
   redis.call('ZREM', P .. 'poll', id)

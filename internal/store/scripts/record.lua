@@ -1,7 +1,7 @@
 -- Records what became of an attempt. The same call again changes nothing.
 -- Args: id, nonce, next status (a, f, q, u), provider id, error, ms until the
 -- retry, whether the attempt counts (0, 1), suppression, ms until the provider
--- is first asked for the status (0: it isn't asked), the number by which the
+-- is first asked what became of it (0: it isn't asked), the number by which the
 -- provider knows the recipient ('': it doesn't say), then of the attempt: number,
 -- when it began, ms it took, outcome, code, detail.
 local id, nonce, s, pid, err = arg(1), arg(2), arg(3), arg(4), arg(5)
@@ -42,7 +42,9 @@ if m.s == 's' or (m.s == 'u' and s ~= 'u') or (m.s == 'q' and s == 'a') then
 end
 apply_parked(id, m)
 save(id, m)
-if s == 'a' and m.pi and arg(9) ~= '0' and open_end(m.s) then
+local worth = s == 'u' and m.s == 'u'
+if s == 'a' and m.pi and open_end(m.s) then worth = true end
+if worth and arg(9) ~= '0' then
   redis.call('ZADD', P .. 'poll', int(at + tonumber(arg(9))), id)
 end
 return 'recorded'
