@@ -114,7 +114,9 @@ func (p *Provider) Challenge(url.Values) (body string, ok bool) { return "", fal
 // A receipt or an inbound message without a readable time has a zero At. A
 // project may send the webhooks of several apps to one address: receipts of
 // other apps are kept, for our message id in them says whose they are; what
-// people wrote to other apps is left out.
+// people wrote to other apps is left out. An opt-out counts whoever registered
+// it; an opt-in is registered by the business and must not overrule what the
+// recipient wrote.
 func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 	var c gateway.Callback
 	var w webhook

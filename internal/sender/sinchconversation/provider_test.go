@@ -148,6 +148,20 @@ func requestCases(tb testing.TB) []providertest.RequestCase {
 	is("reply buttons under a document are a card",
 		`{"type":"interactive","interactive":{"type":"button","header":{"type":"document","document":{"link":"https://cdn.example.net/i.pdf","filename":"i.pdf"}},`+confirm+`}}`,
 		`{"card_message":{"title":"Confirm?","media_message":{"url":"https://cdn.example.net/i.pdf","filename_override":"i.pdf"},`+choices+`}}`)
+	is("reply buttons under an image are a card",
+		`{"type":"interactive","interactive":{"type":"button","header":{"type":"image","image":{"link":"https://cdn.example.net/h.png"}},`+confirm+`}}`,
+		`{"card_message":{"title":"Confirm?","media_message":{"url":"https://cdn.example.net/h.png"},`+choices+`}}`)
+	is("reply buttons under a video are a card",
+		`{"type":"interactive","interactive":{"type":"button","header":{"type":"video","video":{"link":"https://cdn.example.net/v.mp4"}},`+confirm+`}}`,
+		`{"card_message":{"title":"Confirm?","media_message":{"url":"https://cdn.example.net/v.mp4"},`+choices+`}}`)
+	long := func(n int) string { return strings.Repeat("å", n) }
+	is("a text of 4096 characters", `{"type":"text","text":{"body":"`+long(4096)+`"}}`, `{"text_message":{"text":"`+long(4096)+`"}}`)
+	is("three reply buttons at every limit, one with what only looks like markdown",
+		`{"type":"interactive","interactive":{"type":"button","body":{"text":"`+long(1024)+`"},"footer":{"text":"`+long(60)+`"},"action":{"buttons":[{"type":"reply","reply":{"id":"`+long(229)+`","title":"`+long(20)+`"}},{"type":"reply","reply":{"id":"2","title":"2 * 3"}},{"type":"reply","reply":{"id":"3","title":"snake_case"}}]}}}`,
+		`{"choice_message":{"text_message":{"text":"`+long(1024)+`"},"choices":[{"text_message":{"text":"`+long(20)+`"},"postback_data":"`+long(229)+`"},{"text_message":{"text":"2 * 3"},"postback_data":"2"},{"text_message":{"text":"snake_case"},"postback_data":"3"}],"message_properties":{"whatsapp_footer":"`+long(60)+`"}}}`)
+	is("a list of two sections at the limits",
+		`{"type":"interactive","interactive":{"type":"list","body":{"text":"`+long(1024)+`"},"action":{"button":"`+long(20)+`","sections":[{"title":"`+long(24)+`","rows":[{"id":"a","title":"`+long(24)+`","description":"`+long(72)+`"}]},{"title":"B","rows":[{"id":"b","title":"b"}]}]}}}`,
+		`{"list_message":{"title":"`+long(1024)+`","sections":[{"title":"`+long(24)+`","items":[{"choice":{"title":"`+long(24)+`","description":"`+long(72)+`","postback_data":"a"}}]},{"title":"B","items":[{"choice":{"title":"b","postback_data":"b"}}]}],"message_properties":{"menu":"`+long(20)+`"}}}`)
 	is("a link to tap",
 		`{"type":"interactive","interactive":{"type":"cta_url","body":{"text":"Look"},"footer":{"text":"Acme"},"action":{"name":"cta_url","parameters":{"display_text":"Go","url":"https://a.example/"}}}}`,
 		`{"choice_message":{"text_message":{"text":"Look"},"choices":[{"url_message":{"title":"Go","url":"https://a.example/"}}],"message_properties":{"whatsapp_footer":"Acme"}}}`)
@@ -185,6 +199,18 @@ func requestCases(tb testing.TB) []providertest.RequestCase {
 	second := is("a second attempt is told apart", `{"type":"text","text":{"body":"Hello"}}`, `{"text_message":{"text":"Hello"}}`)
 	second.Attempt, second.WantBody = 2, strings.Replace(second.WantBody, `"gw-0001"`, `"gw-0001#2"`, 1)
 	return cases
+}
+
+// What accept tells callers names the provider, for the same message may be
+// fine with another one.
+func TestRefusalsNameTheProvider(t *testing.T) {
+	for _, c := range refusedCases(t) {
+		for _, e := range newProvider("", nil).Check(&c.Message) {
+			if !strings.Contains(e.Message, "sinch-conversation") {
+				t.Errorf("%s: %s: %s", c.Name, e.Field, e.Message)
+			}
+		}
+	}
 }
 
 func refusedCases(tb testing.TB) []providertest.RefusedCase {
@@ -309,6 +335,22 @@ func answerCases() []providertest.AnswerCase {
 		{Name: "200 without an id may have been accepted", Status: 200, Want: unknown("200", noID, ""), Body: `{"accepted_time":"2026-01-02T03:04:05.678Z"}`},
 		{Name: "200 with an empty id may have been accepted", Status: 200, Want: unknown("200", noID, ""), Body: `{"message_id":""}`},
 		{Name: "200 with an id that is no text may have been accepted", Status: 200, Want: unknown("200", noID, ""), Body: `{"message_id":42}`},
+		{
+			Name: "200 with half a body may have been accepted", Status: 200, Want: unknown("200", noID, ""),
+			Body: `{"message_id":"01HMSG00000000000000000000","accepted_ti`,
+		},
+		{
+			Name: "an id under another name may have been accepted", Status: 200, Want: unknown("200", noID, ""),
+			Body: `{"id":"01HMSG00000000000000000000","messages":[{"id":"01HMSG00000000000000000000"}],"message":{"message_id":"01HMSG00000000000000000000"}}`,
+		},
+		{
+			Name: "an error in its wrapper under a 200 may have been accepted", Status: 200, Want: unknown("200", noID, "boom"),
+			Body: `{"error":{"code":500,"message":"boom","status":"INTERNAL_ERROR","details":[]}}`,
+		},
+		{
+			Name: "an id counts under any content type", Status: 200, Want: accepted, Header: map[string]string{"Content-Type": "text/plain"},
+			Body: `{"message_id":"01HMSG00000000000000000000","accepted_time":"2026-01-02T03:04:05.678Z"}`,
+		},
 		{Name: "200 without a body may have been accepted", Status: 200, Want: unknown("200", noID, "")},
 		{Name: "200 with a body that is no JSON may have been accepted", Status: 200, Want: unknown("200", noID, ""), Body: `OK`},
 		{Name: "an error under a 200 may have been accepted", Status: 200, Want: unknown("200", noID, "boom"), Body: `{"code":400,"message":"boom","status":"INVALID_ARGUMENT"}`},
@@ -351,6 +393,20 @@ func answerCases() []providertest.AnswerCase {
 		{Name: "407 holds the account: a proxy wants credentials", Status: 407, Want: suspended("407", "Proxy Authentication Required", "")},
 		{Name: "a redirect holds the account: the base URL is wrong", Status: 308, Want: suspended("308", "Permanent Redirect", "")},
 
+		{
+			Name: "a redirect with an id holds the account too", Status: 307, Want: suspended("307", "Temporary Redirect", ""),
+			Header: map[string]string{"Location": "https://us.conversation.api.sinch.com/"}, Body: `{"message_id":"01HMSG00000000000000000000"}`,
+		},
+		{
+			Name: "400 for a channel that isn't configured is rejected", Status: 400,
+			Want: rejected("400", "Bad Request", "channel not configured"),
+			Body: `{"code":400,"message":"channel not configured","status":"INVALID_REQUEST","details":[]}`,
+		},
+		{
+			Name: "429 keeps Sinch's words", Status: 429,
+			Want: result(gateway.OutcomeThrottled, gateway.ScopeApp, gateway.ClassThrottled, "429", "Too Many Requests", "queue is full"),
+			Body: `{"error":{"code":429,"message":"queue is full","status":"RESOURCE_EXHAUSTED","details":[]}}`,
+		},
 		{Name: "429 holds the app until our policy says otherwise", Status: 429, Want: throttled},
 		{Name: "R10 429 is retried after Retry-After", Status: 429, Header: map[string]string{"Retry-After": "2"}, Want: after(throttled, 2*time.Second)},
 		{Name: "Retry-After is believed for an hour at most", Status: 429, Header: map[string]string{"Retry-After": "99999999999"}, Want: after(throttled, time.Hour)},
@@ -366,6 +422,7 @@ func answerCases() []providertest.AnswerCase {
 		},
 		{Name: "an id under a 500 may have been sent", Status: 500, Want: unknown("500", "Internal Server Error", ""), Body: `{"message_id":"01HMSG00000000000000000000"}`},
 		{Name: "R14 501 is rejected: there is no such route", Status: 501, Want: rejected("501", "Not Implemented", "no"), Body: `{"error":{"code":501,"message":"no","status":"UNIMPLEMENTED"}}`},
+		{Name: "R14 501 under another name is too", Status: 501, Want: rejected("501", "Not Implemented", "no"), Body: `{"code":501,"message":"no","status":"INTERNAL_ERROR"}`},
 		{Name: "501 in a proxy's words may have been sent", Status: 501, Want: unknown("501", "Not Implemented", "")},
 		{Name: "503 in Sinch's words is tried again", Status: 503, Want: down, Body: `{"error":{"code":503,"message":"try later","status":"UNAVAILABLE"}}`},
 		{
@@ -437,6 +494,8 @@ func TestBaseURL(t *testing.T) {
 		want     string
 	}{
 		{"the region names the host", Settings{Region: "br", ProjectID: "p"}, "https://br.conversation.api.sinch.com/v1/projects/p/messages:send"},
+		{"so do the others", Settings{Region: "us", ProjectID: "p"}, "https://us.conversation.api.sinch.com/v1/projects/p/messages:send"},
+		{"and the European one", Settings{Region: "eu", ProjectID: "p"}, "https://eu.conversation.api.sinch.com/v1/projects/p/messages:send"},
 		{"a base URL wins over the region", Settings{BaseURL: "http://127.0.0.1:8090/s/", Region: "us", ProjectID: "p"}, "http://127.0.0.1:8090/s/v1/projects/p/messages:send"},
 		{"a project can't leave its place", Settings{Region: "us", ProjectID: "../a b?"}, "https://us.conversation.api.sinch.com/v1/projects/..%2Fa%20b%3F/messages:send"},
 	} {

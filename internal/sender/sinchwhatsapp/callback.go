@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -143,24 +144,32 @@ type notification struct {
 
 type inboundMessage struct {
 	Type    string `json:"type"`
-	Body    string `json:"body"` // text
-	Text    string `json:"text"` // button: its label
+	Body    string `json:"body"`    // text
+	Text    string `json:"text"`    // button: its label
+	Payload string `json:"payload"` // button: what we put behind it
 	Message struct {
-		Title string `json:"title"` // of what was tapped
-	} `json:"message"` // interactive
+		ID    string `json:"id"`
+		Title string `json:"title"`
+	} `json:"message"` // interactive: what was tapped
 }
 
-// words is what the sender saw themselves say.
-func (m inboundMessage) words() string {
+// words is what the sender said. A tapped choice says two things, its label and
+// what we put behind it, for either may be an opt-out word.
+func (m inboundMessage) words() []string {
+	var said []string
 	switch m.Type {
 	case wireText:
-		return m.Body
+		said = []string{m.Body}
 	case wireButton:
-		return m.Text
+		said = []string{m.Text, m.Payload}
 	case wireInteractive:
-		return m.Message.Title
+		said = []string{m.Message.Title, m.Message.ID}
 	}
-	return ""
+	said = slices.DeleteFunc(slices.Compact(said), func(s string) bool { return s == "" })
+	if len(said) == 0 {
+		return []string{""} // a file, a place, something new: they have written
+	}
+	return said
 }
 
 // instant is an ISO 8601 time; what can't be read is zero.
@@ -228,7 +237,9 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 		if err != nil || n.InGroup != "" {
 			continue
 		}
-		c.Inbound = append(c.Inbound, gateway.Inbound{From: from, At: n.Timestamp.Time, Text: n.Message.words()})
+		for _, words := range n.Message.words() {
+			c.Inbound = append(c.Inbound, gateway.Inbound{From: from, At: n.Timestamp.Time, Text: words})
+		}
 	}
 	return c, nil
 }

@@ -32,8 +32,11 @@ func TestParse(t *testing.T) {
 	rest := func(state string) *gateway.Suppression {
 		return &gateway.Suppression{Scope: gateway.SuppressCooldown, Reason: state, For: 24 * time.Hour}
 	}
-	said := func(text string) gateway.Callback {
-		return gateway.Callback{Inbound: []gateway.Inbound{{From: recipient, At: at, Text: text}}}
+	said := func(texts ...string) (c gateway.Callback) {
+		for _, text := range texts {
+			c.Inbound = append(c.Inbound, gateway.Inbound{From: recipient, At: at, Text: text})
+		}
+		return c
 	}
 	const (
 		when  = `"timestamp":"2020-05-02T18:40:42Z"`
@@ -81,7 +84,7 @@ func TestParse(t *testing.T) {
 			  "notifications":[{` + from + `,"message":{"type":"button","index":"0","text":"Yes","payload":"yes-1"},"replying_to":{"from":"46700000000","message_id":"M"}}]}`,
 			gateway.Callback{
 				Receipts: append(one(gateway.StatusSent).Receipts, one(gateway.StatusDelivered).Receipts...),
-				Inbound:  said("Yes").Inbound,
+				Inbound:  said("Yes", "yes-1").Inbound,
 			},
 		},
 
@@ -114,8 +117,20 @@ func TestParse(t *testing.T) {
 		},
 
 		{"a text", notification(`{"type":"text","body":"Stop"}`), said("Stop")},
-		{"a tapped reply button", notification(`{"type":"interactive","message":{"type":"button","id":"y","title":"Yes"}}`), said("Yes")},
-		{"a chosen row", notification(`{"type":"interactive","message":{"type":"list","id":"t1","title":"10:00","description":"Room A"}}`), said("10:00")},
+		{"a tapped reply button says its label and its id", notification(`{"type":"interactive","message":{"type":"button","id":"y","title":"Yes"}}`), said("Yes", "y")},
+		{"a chosen row does too", notification(`{"type":"interactive","message":{"type":"list","id":"t1","title":"10:00","description":"Room A"}}`), said("10:00", "t1")},
+		{"a quick reply without payload says its label", notification(`{"type":"button","index":"1","text":"Stop"}`), said("Stop")},
+		{"a quick reply with its label as payload says it once", notification(`{"type":"button","index":"1","text":"Stop","payload":"Stop"}`), said("Stop")},
+		{"a tap without words opens the window", notification(`{"type":"button","index":"1"}`), said("")},
+		{"contacts, which people share, say nothing", notification(`{"type":"contacts","contacts":[{"name":{"formatted_name":"STOP"}}]}`), said("")},
+		{"a place says nothing", notification(`{"type":"location","latitude":1.5,"longitude":2,"name":"STOP","address":"a","url":"https://a.example/"}`), said("")},
+		{"a voice message says nothing", notification(`{"type":"voice","url":"https://a.example/v","mime_type":"audio/ogg","metadata":{}}`), said("")},
+		{
+			"what a text replies to, where it came from and its writer's name change nothing",
+			`{"type":"whatsapp","contacts":[{"profile":{"name":"STOP"},"wa_id":"46732001122"}],"notifications":[{` + from + `,"message":{"type":"text","body":"a"},
+			  "replying_to":{"from":"46700000000","message_id":"M"},"forwarded":true,"frequently_forwarded":false,"referral":{"headline":"h","body":"STOP","source_type":"ad","source_id":"1","source_url":"https://a.example/","referral_media":{"type":"image","url":"https://a.example/"}}}]}`,
+			said("a"),
+		},
 		{"an image opens the window and says nothing", notification(`{"type":"image","url":"https://a.example/i","caption":"Stop"}`), said("")},
 		{"a kind that is new opens the window too", notification(`{"type":"poll","message":7}`), said("")},
 		{"a tap Sinch can't place opens the window too", notification(`{"type":"error","details":"Remember to add quick reply buttons"}`), said("")},

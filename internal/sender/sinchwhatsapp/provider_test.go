@@ -3,6 +3,7 @@ package sinchwhatsapp
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -83,6 +84,17 @@ func requestCases(tb testing.TB) []providertest.RequestCase {
 	is("C07 a sticker by link",
 		`{"type":"sticker","sticker":{"link":"https://cdn.example.net/s.webp"}}`,
 		`{"type":"sticker","url":"https://cdn.example.net/s.webp"}`)
+	is("a sticker through a media provider",
+		`{"type":"sticker","sticker":{"link":"https://cdn.example.net/s.webp","provider":"cdn-a"}}`,
+		`{"type":"sticker","url":"https://cdn.example.net/s.webp","provider":"cdn-a"}`)
+	is("an image alone", `{"type":"image","image":{"link":"https://cdn.example.net/a.jpg"}}`,
+		`{"type":"image","url":"https://cdn.example.net/a.jpg"}`)
+	is("a video with caption", `{"type":"video","video":{"link":"https://cdn.example.net/v.mp4","caption":"A cat"}}`,
+		`{"type":"video","url":"https://cdn.example.net/v.mp4","caption":"A cat"}`)
+	is("audio through a media provider", `{"type":"audio","audio":{"link":"https://cdn.example.net/s.mp3","provider":"cdn_B2"}}`,
+		`{"type":"audio","url":"https://cdn.example.net/s.mp3","provider":"cdn_B2"}`)
+	is("a text of 4096 characters", `{"type":"text","text":{"body":"`+strings.Repeat("ë", 4096)+`"}}`,
+		`{"type":"text","text":"`+strings.Repeat("ë", 4096)+`"}`)
 	is("a sticker by id", `{"type":"sticker","sticker":{"id":"st-1"}}`, `{"type":"sticker","id":"st-1"}`)
 	is("C08 a location",
 		`{"type":"location","location":{"latitude":55.7047,"longitude":"13.191","name":"HQ","address":"Main St 1"}}`,
@@ -108,6 +120,19 @@ func requestCases(tb testing.TB) []providertest.RequestCase {
 	is("reply buttons under a text",
 		`{"type":"interactive","interactive":{"type":"button","header":{"type":"text","text":"Order 7"},"body":{"text":"Pay?"},"action":{"buttons":[{"type":"reply","reply":{"id":"pay","title":"Pay"}}]}}}`,
 		`{"type":"interactive","message":{"type":"button","header":{"type":"text","text":"Order 7"},"body":{"text":"Pay?"},"action":{"buttons":[{"type":"reply","id":"pay","title":"Pay"}]}}}`)
+	is("reply buttons under a video",
+		`{"type":"interactive","interactive":{"type":"button","header":{"type":"video","video":{"link":"https://cdn.example.net/v.mp4"}},"body":{"text":"Pay?"},"action":{"buttons":[{"type":"reply","reply":{"id":"pay","title":"Pay"}}]}}}`,
+		`{"type":"interactive","message":{"type":"button","header":{"type":"video","url":"https://cdn.example.net/v.mp4"},"body":{"text":"Pay?"},"action":{"buttons":[{"type":"reply","id":"pay","title":"Pay"}]}}}`)
+	long := func(n int) string { return strings.Repeat("å", n) }
+	is("three reply buttons at every limit",
+		`{"type":"interactive","interactive":{"type":"button","header":{"type":"text","text":"`+long(60)+`"},"body":{"text":"`+long(1024)+`"},"footer":{"text":"`+long(60)+`"},"action":{"buttons":[{"type":"reply","reply":{"id":"`+long(229)+`","title":"`+long(20)+`"}},{"type":"reply","reply":{"id":"2","title":"2"}},{"type":"reply","reply":{"id":"3","title":"3"}}]}}}`,
+		`{"type":"interactive","message":{"type":"button","header":{"type":"text","text":"`+long(60)+`"},"body":{"text":"`+long(1024)+`"},"footer":{"text":"`+long(60)+`"},"action":{"buttons":[{"type":"reply","id":"`+long(229)+`","title":"`+long(20)+`"},{"type":"reply","id":"2","title":"2"},{"type":"reply","id":"3","title":"3"}]}}}`)
+	is("ten rows, with a section's title, a label and a description at their limits",
+		`{"type":"interactive","interactive":{"type":"list","body":{"text":"b"},"action":{"button":"`+long(20)+`","sections":[{"title":"`+long(24)+`","rows":[`+numberedRows(10, `,"description":"`+long(72)+`"`)+`]}]}}}`,
+		`{"type":"interactive","message":{"type":"list","body":{"text":"b"},"action":{"button":"`+long(20)+`","sections":[{"title":"`+long(24)+`","rows":[`+numberedRows(10, `,"description":"`+long(72)+`"`)+`]}]}}}`)
+	is("a template's values at their limits",
+		`{"type":"template","template":{"name":"long","language":{"code":"zh_CN"},"components":[{"type":"header","parameters":[{"type":"text","text":"`+long(60)+`"}]},{"type":"body","parameters":[{"type":"text","text":"`+long(1000)+`"},{"type":"text","text":"`+long(24)+`"}]}]}}`,
+		`{"type":"template","template_name":"long","language":"zh_CN","header_params":["`+long(60)+`"],"body_params":["`+long(1000)+`","`+long(24)+`"],"media":{"type":"text"}}`)
 	is("C11 a list",
 		`{"type":"interactive","interactive":{"type":"list","header":{"type":"text","text":"Slots"},"body":{"text":"Pick one"},"action":{"button":"Choose","sections":[{"title":"Today","rows":[{"id":"t1","title":"10:00","description":"Room A"},{"id":"t2","title":"11:00"}]}]}}}`,
 		`{"type":"interactive","message":{"type":"list","header":{"type":"text","text":"Slots"},"body":{"text":"Pick one"},"action":{"button":"Choose","sections":[{"title":"Today","rows":[{"id":"t1","title":"10:00","description":"Room A"},{"id":"t2","title":"11:00"}]}]}}}`)
@@ -133,6 +158,27 @@ func requestCases(tb testing.TB) []providertest.RequestCase {
 		`{"type":"template","template":{"name":"bill","language":{"code":"en"},"components":[{"type":"header","parameters":[{"type":"document","document":{"link":"https://cdn.example.net/i.pdf","filename":"i.pdf","provider":"cdn-a"}}]}]}}`,
 		`{"type":"template","template_name":"bill","language":"en","media":{"type":"document","url":"https://cdn.example.net/i.pdf","filename":"i.pdf","provider":"cdn-a"}}`)
 	return cases
+}
+
+// numberedRows are n rows with more members.
+func numberedRows(n int, more string) string {
+	rows := make([]string, n)
+	for i := range rows {
+		rows[i] = fmt.Sprintf(`{"id":"%d","title":"row %d"%s}`, i, i, more)
+	}
+	return strings.Join(rows, ",")
+}
+
+// What accept tells callers names the provider, for the same message may be
+// fine with another one.
+func TestRefusalsNameTheProvider(t *testing.T) {
+	for _, c := range refusedCases(t) {
+		for _, e := range newProvider("").Check(&c.Message) {
+			if !strings.Contains(e.Message, "sinch-whatsapp") {
+				t.Errorf("%s: %s: %s", c.Name, e.Field, e.Message)
+			}
+		}
+	}
 }
 
 func refusedCases(tb testing.TB) []providertest.RefusedCase {
@@ -163,6 +209,7 @@ func refusedCases(tb testing.TB) []providertest.RefusedCase {
 		"flow":                     `{"name":"flow","parameters":{"flow_id":"1","flow_cta":"Go"}}`,
 		"location_request_message": `{"name":"send_location"}`,
 		"product":                  `{"catalog_id":"c","product_retailer_id":"p"}`,
+		"product_list":             `{"catalog_id":"c","sections":[{"title":"s","product_items":[{"product_retailer_id":"p"}]}]}`,
 		"catalog_message":          `{"name":"catalog_message"}`,
 	} {
 		add("an interactive "+kind,
@@ -183,6 +230,7 @@ func refusedCases(tb testing.TB) []providertest.RefusedCase {
 		"interactive.action.sections[0].product_items", "interactive.action.buttons")
 	add("another language as a fallback",
 		`{"type":"template","template":{"name":"n","language":{"code":"en","policy":"fallback"}}}`, "template.language.policy")
+	add("a language in the other form", `{"type":"template","template":{"name":"n","language":{"code":"en-US"}}}`, "template.language.code")
 	add("a header for a place", components(`{"type":"header","parameters":[{"type":"location","location":{"latitude":1,"longitude":2}}]}`),
 		"template.components[0].parameters[0].type")
 	add("a template's file by id", components(`{"type":"header","parameters":[{"type":"video","video":{"id":"1"}}]}`),
@@ -442,7 +490,29 @@ func answerCases() []providertest.AnswerCase {
 			Want: failure(gateway.OutcomeRejected, "", gateway.Error{Class: gateway.ClassPermanent, Code: "422", Title: "Unprocessable Entity"}),
 		},
 
-		{Name: "429 holds the account until our policy says otherwise", Status: 429, Want: throttled},
+		{
+			Name: "429 holds the account until our policy says otherwise", Status: 429, Want: throttled,
+			Body: `{"statuses":[{"message_id":"M","status":"success","state":"queued"}]}`, // a receipt changes nothing
+		},
+		{
+			Name: "429 keeps the provider's words", Status: 429,
+			Want: failure(gateway.OutcomeThrottled, gateway.ScopeAccount, gateway.Error{
+				Class: gateway.ClassThrottled, Code: "429", Title: "Too many requests", Detail: "slow down",
+			}),
+			Body: `{"message":"Too many requests","details":"slow down"}`,
+		},
+		{
+			Name: "400 in a proxy's words is rejected too: it wasn't understood", Status: 400,
+			Want:   failure(gateway.OutcomeRejected, "", gateway.Error{Class: gateway.ClassPermanent, Code: "400", Title: "Bad Request"}),
+			Header: map[string]string{"Content-Type": "text/html"}, Body: `<html><h1>400 Bad Request</h1></html>`,
+		},
+		{
+			Name: "R4 503 with title and reason is tried again", Status: 503,
+			Want: failure(gateway.OutcomeTransient, "", gateway.Error{
+				Class: gateway.ClassTransient, Code: "503", Title: "Unavailable", Detail: "Service is down",
+			}),
+			Body: `{"title":"Unavailable","reason":"Service is down"}`,
+		},
 		{Name: "429 is retried after Retry-After", Status: 429, Header: map[string]string{"Retry-After": "2"}, Want: throttled2s},
 		{Name: "Retry-After is believed for an hour at most", Status: 429, Header: map[string]string{"Retry-After": "99999999999"}, Want: throttled1h},
 		{Name: "a negative Retry-After is no wish", Status: 429, Header: map[string]string{"Retry-After": "-5"}, Want: throttled},
@@ -613,6 +683,7 @@ func TestBaseURL(t *testing.T) {
 		want     string
 	}{
 		{"the region names the host", Settings{Region: "eu1", BotID: "bot-eu-1"}, "https://eu1.whatsapp.api.sinch.com/whatsapp/v1/bot-eu-1/messages"},
+		{"so does the other one", Settings{Region: "us1", BotID: "bot-us-1"}, "https://us1.whatsapp.api.sinch.com/whatsapp/v1/bot-us-1/messages"},
 		{"a base URL wins over the region", Settings{BaseURL: "http://127.0.0.1:8090/s", Region: "us1", BotID: "b"}, "http://127.0.0.1:8090/s/whatsapp/v1/b/messages"},
 		{"a bot id can't leave its place", Settings{Region: "us1", BotID: "../a b?"}, "https://us1.whatsapp.api.sinch.com/whatsapp/v1/..%2Fa%20b%3F/messages"},
 	} {

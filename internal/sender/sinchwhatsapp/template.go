@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"sluice/internal/gateway"
@@ -31,6 +32,9 @@ func (r *renderer) template(t *gateway.Template) templateMessage {
 	}
 	if p := t.Language.Policy; p != "" && p != policyDeterministic {
 		r.refuse("template.language.policy", "it takes the very language named")
+	}
+	if strings.Contains(t.Language.Code, "-") {
+		r.note("template.language.code", "must be in the form en_US for %s", dialect)
 	}
 	var buttons []placedButton
 	seen := map[string]bool{}
