@@ -34,8 +34,8 @@ type recorder struct {
 // Record implements sender.Store.
 func (r recorder) Record(ctx context.Context, account gateway.AccountID, e gateway.Ending) error {
 	err := r.Store.Record(ctx, account, e)
-	if err == nil && (e.Next == gateway.StatusAccepted || e.Next == gateway.StatusUnknown) {
-		r.polls.Expect(store.FirstPoll)
+	if err == nil {
+		r.expect(account, e.Next)
 	}
 	return err
 }
@@ -44,9 +44,16 @@ func (r recorder) Record(ctx context.Context, account gateway.AccountID, e gatew
 func (r recorder) Keep(ctx context.Context, lease gateway.Lease, maxAttempts int) (gateway.Chores, error) {
 	chores, err := r.Store.Keep(ctx, lease, maxAttempts)
 	if chores.Doubts {
-		r.polls.Expect(store.FirstPoll)
+		r.expect(lease.Account, gateway.StatusUnknown)
 	}
 	return chores, err
+}
+
+// expect has the polls look in time for what was recorded so.
+func (r recorder) expect(account gateway.AccountID, status gateway.Status) {
+	if first := r.FirstPoll(account, status); first > 0 {
+		r.polls.Expect(first)
+	}
 }
 
 // Keep implements queue.Desk.

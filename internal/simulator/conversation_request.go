@@ -234,7 +234,7 @@ func (p *conversationParser) contact(o *object) {
 		name.done()
 	}
 	o.objects("phone_numbers", 1, unlimited, func(e *object) { e.text("phone_number", 1, unlimited); texts(e, "type") })
-	o.objects("addresses", 0, unlimited, func(e *object) { texts(e, "city", "country", "state", "zip", "street", "type", "country_code") })
+	o.objects("addresses", 0, unlimited, func(e *object) { texts(e, "city", "country", "state", "zip", "type", "country_code") })
 	o.objects("email_addresses", 0, unlimited, func(e *object) { e.text("email_address", 1, unlimited); texts(e, "type") })
 	o.objects("urls", 0, unlimited, func(e *object) { e.text("url", 1, unlimited); texts(e, "type") })
 	if org := o.object("organization", false); org != nil {

@@ -132,6 +132,7 @@ func TestConversationRefusesWhatBreaksItsForm(t *testing.T) {
 		{"a caption", conversationBody(`{"media_message":{"url":"https://cdn.example.net/a.jpg","caption":"x"}}`), "message.media_message.caption is unknown"},
 		{"a location without a title", conversationBody(`{"location_message":{"coordinates":{"latitude":1,"longitude":2}}}`), "message.location_message.title can not be empty"},
 		{"a contact without phones", conversationBody(`{"contact_info_message":{"name":{"full_name":"Ada"}}}`), "message.contact_info_message.phone_numbers can not be empty"},
+		{"a street, of which the card knows nothing", conversationBody(`{"contact_info_message":{"name":{"full_name":"Ada"},"phone_numbers":[{"phone_number":"1"}],"addresses":[{"street":"Main St 1"}]}}`), "message.contact_info_message.addresses[0].street is unknown"},
 		{"11 choices", conversationBody(`{"choice_message":{"choices":[` + choices + `]}}`), "message.choice_message.choices must have 1 to 10 entries, has 11"},
 		{"a choice of two kinds", conversationBody(`{"choice_message":{"choices":[{"text_message":{"text":"x"},"url_message":{"title":"x","url":"https://example.com"}}]}}`), "message.choice_message.choices[0] must be one kind of choice"},
 		{"properties in a list", conversationBody(`{"choice_message":{"choices":[{"text_message":{"text":"x"}}],"message_properties":[]}}`), "message.choice_message.message_properties must be an object"},

@@ -39,7 +39,7 @@ func (s *Store) Begin(ctx context.Context, in gateway.Intent) (verdict gateway.V
 func (s *Store) Record(ctx context.Context, account gateway.AccountID, e gateway.Ending) error {
 	_, err := s.run(ctx, recordScript, account,
 		e.Message.Local(), e.Nonce, statusLetters[e.Next], string(e.ProviderMessageID), encodeError(e.Error),
-		e.RetryIn.Milliseconds(), flag(e.Spent), encodeSuppression(e.Suppress), s.firstPoll(account, e.Next).Milliseconds(),
+		e.RetryIn.Milliseconds(), flag(e.Spent), encodeSuppression(e.Suppress), s.FirstPoll(account, e.Next).Milliseconds(),
 		string(e.Alias),
 		e.Attempt.Number, e.Attempt.StartedAt.UnixMilli(), e.Attempt.EndedAt.Sub(e.Attempt.StartedAt).Milliseconds(),
 		outcomeLetters[e.Attempt.Outcome], oneLine(e.Attempt.Code), oneLine(e.Attempt.Detail))
@@ -92,7 +92,7 @@ func (s *Store) Refuse(ctx context.Context, account gateway.AccountID, t gateway
 func (s *Store) Keep(ctx context.Context, lease gateway.Lease, maxAttempts int) (gateway.Chores, error) {
 	got, err := s.run(ctx, keepScript, lease.Account,
 		lease.Worker, lease.Epoch, keepLimit, OutboxPatience.Milliseconds(), maxAttempts,
-		s.firstPoll(lease.Account, gateway.StatusUnknown).Milliseconds())
+		s.FirstPoll(lease.Account, gateway.StatusUnknown).Milliseconds())
 	if err != nil {
 		return gateway.Chores{}, unavailable("keep", string(lease.Account), err)
 	}

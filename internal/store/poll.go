@@ -9,9 +9,9 @@ import (
 	"sluice/internal/gateway"
 )
 
-// FirstPoll is how long after an attempt was recorded the provider is asked first
-// what became of it.
-const FirstPoll = 5 * time.Second
+// earliestPoll is how long after an attempt was recorded the provider is asked
+// first what became of it.
+const earliestPoll = 5 * time.Second
 
 // pollPlan is for how long a message is asked after, and the gaps before the
 // questions; the last one repeats.
@@ -23,7 +23,7 @@ type pollPlan struct {
 // acceptedPlan is of what the provider has, counted from its attempt.
 func acceptedPlan() pollPlan {
 	return pollPlan{24 * time.Hour, []time.Duration{
-		FirstPoll, 15 * time.Second, time.Minute, 5 * time.Minute, 30 * time.Minute, time.Hour,
+		earliestPoll, 15 * time.Second, time.Minute, 5 * time.Minute, 30 * time.Minute, time.Hour,
 	}}
 }
 
@@ -32,7 +32,7 @@ func acceptedPlan() pollPlan {
 // an hour hasn't settled is an operator's.
 func unknownPlan() pollPlan {
 	return pollPlan{time.Hour, []time.Duration{
-		FirstPoll, 10 * time.Second, 15 * time.Second, 25 * time.Second, 5 * time.Minute, 30 * time.Minute,
+		earliestPoll, 10 * time.Second, 15 * time.Second, 25 * time.Second, 5 * time.Minute, 30 * time.Minute,
 	}}
 }
 
@@ -45,17 +45,21 @@ func (p pollPlan) String() string {
 	return strings.Join(text, " ")
 }
 
-// firstPoll is when an account's provider is asked after what has just been
-// recorded so; zero: it isn't.
-func (s *Store) firstPoll(account gateway.AccountID, status gateway.Status) time.Duration {
-	asked := s.opts.Polls
-	if status == gateway.StatusUnknown {
-		asked = s.opts.Lookups
+// FirstPoll is in what time an account's provider is asked first after a message
+// that has just been recorded so; zero: it isn't. What is unknown is asked after
+// before its grace is over, however short that is.
+func (s *Store) FirstPoll(account gateway.AccountID, status gateway.Status) time.Duration {
+	asked, first := s.opts.Polls, earliestPoll
+	switch {
+	case status == gateway.StatusUnknown:
+		asked, first = s.opts.Lookups, min(first, s.opts.UnknownGrace(account)/2)
+	case status != gateway.StatusAccepted:
+		return 0
 	}
 	if asked == nil || !asked(account) {
 		return 0
 	}
-	return FirstPoll
+	return first
 }
 
 // DuePoll claims the message that the provider is to be asked after next: what

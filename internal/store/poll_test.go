@@ -129,6 +129,23 @@ func TestUnknownMessageIsLookedForWithinItsGraceAndForAnHour(t *testing.T) {
 	})
 }
 
+func TestAShortGraceIsNotOverBeforeTheFirstLookup(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.lookups, b.grace = true, 3*time.Second
+		b.lost()
+		if p := b.poll(); p.Message != "" || p.NextIn > 1500*time.Millisecond || p.NextIn < time.Second {
+			t.Errorf("%+v", p)
+		}
+		for status, want := range map[gateway.Status]time.Duration{
+			gateway.StatusUnknown: 1500 * time.Millisecond, gateway.StatusAccepted: 0, gateway.StatusFailed: 0, gateway.StatusQueued: 0,
+		} {
+			if got := b.FirstPoll(shop, status); got != want {
+				t.Errorf("%s is asked after in %v, want %v", status, got, want)
+			}
+		}
+	})
+}
+
 func TestALookupKnowsWhomAndWhenToAskFor(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		b.lookups = true

@@ -263,6 +263,16 @@ func TestLoginThatFails(t *testing.T) {
 			gateway.Error{Class: gateway.ClassSuspended, Code: "login_404", Title: "Sinch's login refused the access key"},
 		},
 		{
+			"a redirect is a wrong address",
+			fakeAnswer{status: 302},
+			gateway.Error{Class: gateway.ClassSuspended, Code: "login_302", Title: "Sinch's login refused the access key"},
+		},
+		{
+			"half an answer is none",
+			fakeAnswer{status: 200, body: `{"access_token":"jwt-1","expires_`},
+			gateway.Error{Class: gateway.ClassSuspended, Code: "login_unreadable", Title: "Sinch's login answered without an access token"},
+		},
+		{
 			"an error under a 200 is one",
 			fakeAnswer{status: 200, body: `{"error":"secret-1"}`},
 			gateway.Error{Class: gateway.ClassSuspended, Code: "login_200", Title: "Sinch's login refused the access key", Detail: "[redacted]"},
