@@ -1,11 +1,16 @@
 package app
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // sinchAccounts are one for each way in which Sinch reports, and one for each
@@ -183,5 +188,108 @@ func TestSinchRefusesAtAccept(t *testing.T) {
 				t.Errorf("errors %+v", p.Errors)
 			}
 		})
+	}
+}
+
+// TestSinchCallbacksAtTheDoor posts the reference's callbacks as Sinch would.
+func TestSinchCallbacksAtTheDoor(t *testing.T) {
+	t.Parallel()
+	i := installWith(t, false, sinchAccounts())
+	mac := func(secret, text string) string {
+		h := hmac.New(sha256.New, []byte(secret))
+		h.Write([]byte(text))
+		return base64.StdEncoding.EncodeToString(h.Sum(nil))
+	}
+	const v1, conversation = "sinch-whatsapp-callback-signature", "x-sinch-webhook-signature"
+	signV1 := func(body string) http.Header {
+		h := http.Header{}
+		h.Set(v1, mac("s", body+".n"))
+		h.Set(v1+"-algorithm", "HMAC_SHA_256")
+		h.Set(v1+"-nonce", "n")
+		return h
+	}
+	sign := func(body string, at time.Time) http.Header {
+		h, when := http.Header{}, strconv.FormatInt(at.Unix(), 10)
+		h.Set(conversation, mac("w", body+".n."+when))
+		h.Set(conversation+"-algorithm", "HmacSHA256")
+		h.Set(conversation+"-nonce", "n")
+		h.Set(conversation+"-timestamp", when)
+		return h
+	}
+	without := func(h http.Header, name string) http.Header {
+		h.Del(name)
+		return h
+	}
+	from := func(number, message string) string {
+		return `{"type":"whatsapp","statuses":[{"status":"success","state":"sent","message_id":"M","recipient":"+46732001122","timestamp":"2026-05-02T18:40:42Z"},
+			{"status":"success","state":"delivered","message_id":"M","recipient":"+46732001122","timestamp":"2026-05-02T18:40:43Z"}],
+			"notifications":[{"from":"` + number + `","to":"bot-signed","message_id":"I","timestamp":"2026-05-02T18:40:42Z","message":` + message + `,"replying_to":{"from":"46700000000","message_id":"M"}}]}`
+	}
+	app := func(payload string) string {
+		return `{"app_id":"01HAPP00000000000000000000","project_id":"p-conv","accepted_time":"2026-01-02T03:04:05.678Z",` + payload + `}`
+	}
+	identity := func(number string) string { return `"channel":"WHATSAPP","identity":"` + number + `"` }
+	d8 := from("46732000801", `{"type":"button","index":"0","text":"Leave me alone","payload":"STOP"}`)
+	label := from("46732000802", `{"type":"interactive","message":{"type":"button","id":"no-more","title":"Stop"}}`)
+	other := from("46732000803", `{"type":"button","index":"0","text":"Yes","payload":"yes"}`)
+	optOut := app(`"opt_out_notification":{` + identity("46732000804") + `,"status":"OPT_OUT_SUCCEEDED"}`)
+	choice := app(`"message":{"direction":"TO_APP","contact_message":{"choice_response_message":{"message_id":"M","postback_data":"STOP"}},"channel_identity":{` + identity("46732000805") + `}}`)
+	optIn := app(`"opt_in_notification":{` + identity("46732000804") + `,"status":"OPT_IN_SUCCEEDED"}`)
+	news := app(`"poll_notification":{}`)
+	now := time.Now()
+	for _, c := range []struct {
+		name, account, body string
+		header              http.Header
+		want                int
+	}{
+		{"D8 two statuses and a tapped quick reply", "signed", d8, signV1(d8), 200},
+		{"a tapped reply button", "signed", label, signV1(label), 200},
+		{"a tap that says nothing of the kind", "signed", other, signV1(other), 200},
+		{"v1 with a byte changed", "signed", strings.Replace(other, "803", "806", 1), signV1(other), 401},
+		{"v1 without a nonce", "signed", other, without(signV1(other), v1+"-nonce"), 401},
+		{"v1 unsigned on the plain URL", "linked", other, nil, 401},
+		{"an opt-out", "conv", optOut, sign(optOut, now), 200},
+		{"an opt-in that nobody wrote", "conv", optIn, sign(optIn, now), 200},
+		{"a tapped choice", "conv", choice, sign(choice, now), 200},
+		{"D15 with a byte changed", "conv", strings.Replace(choice, "805", "807", 1), sign(choice, now), 401},
+		{"D15 without a signature", "conv", choice, without(sign(choice, now), conversation), 401},
+		{"D15 without a nonce", "conv", choice, without(sign(choice, now), conversation+"-nonce"), 401},
+		{"D15 without a timestamp", "conv", choice, without(sign(choice, now), conversation+"-timestamp"), 401},
+		{"a signature of long ago", "conv", choice, sign(choice, time.Unix(1760000000, 0)), 401},
+		{"D16 a payload that is new", "conv", news, sign(news, now), 200},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+i.addr+"/callbacks/"+c.account, strings.NewReader(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Close = true
+			if c.header != nil {
+				req.Header = c.header
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if resp.StatusCode != c.want {
+				t.Errorf("answered %d, want %d", resp.StatusCode, c.want)
+			}
+		})
+	}
+	for account, want := range map[string][]string{
+		"signed": {"+46732000801 all", "+46732000802 all"}, "linked": nil, "conv": {"+46732000804 all", "+46732000805 all"},
+	} {
+		var list struct {
+			Items []struct{ Recipient, Scope string }
+		}
+		i.ask(t, http.StatusOK, http.MethodGet, "/v1/suppressions?account="+account, "", &list)
+		var got []string
+		for _, s := range list.Items {
+			got = append(got, s.Recipient+" "+s.Scope)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s doesn't write to %q any more, want %q", account, got, want)
+		}
 	}
 }
