@@ -17,8 +17,8 @@ type sent struct {
 	Error      *struct{ Class, Code string }
 }
 
-// postTo posts a text and waits until its status is one of those wanted.
-func (i *installation) postTo(t *testing.T, account, to string, want ...string) (m sent) {
+// sendTo posts a text and waits until its status is one of those wanted.
+func (i *installation) sendTo(t *testing.T, account, to string, want ...string) (m sent) {
 	t.Helper()
 	i.insist(t, http.StatusAccepted, http.MethodPost, "/v1/messages",
 		fmt.Sprintf(`{"account":%q,"to":%q,"type":"text","text":{"body":"Hello"}}`, account, to), &m)
@@ -77,40 +77,40 @@ func TestEachWayToAnOnPremisesHost(t *testing.T) {
 	t.Parallel()
 	i := installWith(t, true, hosts)
 	for _, account := range []string{"login", "fresh", "bearer", "keyed"} {
-		if m := i.postTo(t, account, "+46732001122", "read"); len(m.Attempts) != 1 {
+		if m := i.sendTo(t, account, "+46732001122", "read"); len(m.Attempts) != 1 {
 			t.Errorf("%s: attempts %+v", account, m.Attempts)
 		}
 	}
 
 	t.Run("a token that is refused is replaced within the attempt", func(t *testing.T) {
 		i.simulate(t, http.MethodPost, "/_sim/faults", "", `{"fault":"wrong_token","account":"login","count":1}`)
-		if m := i.postTo(t, "login", "+46732001123", "read"); len(m.Attempts) != 1 || m.Attempts[0].Outcome != "accepted" {
+		if m := i.sendTo(t, "login", "+46732001123", "read"); len(m.Attempts) != 1 || m.Attempts[0].Outcome != "accepted" {
 			t.Errorf("attempts %+v", m.Attempts)
 		}
 	})
 	t.Run("a contact that the host doesn't know is looked up within the attempt", func(t *testing.T) {
-		if m := i.postTo(t, "login", "+46732000017", "read"); len(m.Attempts) != 1 || m.Attempts[0].Outcome != "accepted" {
+		if m := i.sendTo(t, "login", "+46732000017", "read"); len(m.Attempts) != 1 || m.Attempts[0].Outcome != "accepted" {
 			t.Errorf("attempts %+v", m.Attempts)
 		}
 	})
 	t.Run("who isn't on WhatsApp is not sent to again", func(t *testing.T) {
-		if m := i.postTo(t, "bearer", "+46732000003", "failed"); m.Error == nil || m.Error.Code != "1013" || m.Error.Class != "recipient" {
+		if m := i.sendTo(t, "bearer", "+46732000003", "failed"); m.Error == nil || m.Error.Code != "1013" || m.Error.Class != "recipient" {
 			t.Errorf("error %+v", m.Error)
 		}
-		if m := i.postTo(t, "bearer", "+46732000003", "rejected"); m.Error == nil || m.Error.Class != "suppression" {
+		if m := i.sendTo(t, "bearer", "+46732000003", "rejected"); m.Error == nil || m.Error.Class != "suppression" {
 			t.Errorf("error %+v", m.Error)
 		}
 	})
 	t.Run("a stop is heard from whom the host knows by another number", func(t *testing.T) {
 		const dialled, known = "+5511987650013", "551198760013"
-		i.postTo(t, "bearer", dialled, "read")
+		i.sendTo(t, "bearer", dialled, "read")
 		i.simulate(t, http.MethodPost, "/_sim/inbound", "", `{"account":"bearer","from":"`+known+`","text":"STOP"}`)
 		await(t, "the stop is heard", func() bool {
 			var list struct{ Items []struct{ Recipient string } }
 			i.read(t, "/v1/suppressions?account=bearer", &list)
 			return strings.Contains(fmt.Sprint(list), dialled)
 		})
-		i.postTo(t, "bearer", dialled, "rejected")
+		i.sendTo(t, "bearer", dialled, "rejected")
 	})
 	t.Run("a static token that is refused holds the account", func(t *testing.T) {
 		i.simulate(t, http.MethodPost, "/_sim/faults", "", `{"fault":"wrong_token","account":"keyed","count":1}`)
@@ -163,7 +163,7 @@ func TestV2Reports(t *testing.T) {
 	t.Parallel()
 	i := installWith(t, true, hosts)
 	for to, want := range map[string]string{"+46732001122": "read", "+46732000003": "failed", "+46732000002": "read", "+5511987650013": "read"} {
-		i.postTo(t, "reports", to, want)
+		i.sendTo(t, "reports", to, want)
 	}
 	resp, err := http.Get("http://" + i.addr + "/callbacks/reports?hub.mode=subscribe&hub.verify_token=v2-verify-4&hub.challenge=1158201444")
 	if err != nil {

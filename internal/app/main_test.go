@@ -31,11 +31,15 @@ const (
 
 var discard = slog.New(slog.DiscardHandler)
 
+// keyed is a configuration that the tests' key is added to.
+func keyed(text string) string {
+	return strings.Replace(text, "KEY", fmt.Sprintf(`{name: tests, hash: "sha256:%x", accounts: ["*"], scopes: [send, read, operate]}`, sha256.Sum256([]byte(key))), 1)
+}
+
 // parse reads a configuration that the tests' key is added to.
 func parse(t *testing.T, text string) *config.Config {
 	t.Helper()
-	text = strings.Replace(text, "KEY", fmt.Sprintf(`{name: tests, hash: "sha256:%x", accounts: ["*"], scopes: [send, read, operate]}`, sha256.Sum256([]byte(key))), 1)
-	c, err := config.Parse([]byte(text), "", nil)
+	c, err := config.Parse([]byte(keyed(text)), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +90,30 @@ accounts:
   - {id: stopped, provider: sinch-whatsapp, base_url: "http://%s", region: eu1, bot_id: b, token: t, callback_secret: s, paused: true}
 %s`, redistest.Start(t), port.Addr(), base64.StdEncoding.EncodeToString([]byte("secret of the tests.")), providers.Addr(), providers.Addr(), providers.Addr(),
 		strings.ReplaceAll(accounts, "SIMULATOR", "http://"+providers.Addr())))
-	sim := simulator.New(simulator.Options{Accounts: SimulatedAccounts(cfg)})
+	simulate(t, providers, SimulatedAccounts(cfg))
+	i := launch(t, cfg, port, works)
+	i.providers = providers.Addr()
+	return i
+}
+
+// simulate runs a simulator of the accounts until the test ends.
+func simulate(t *testing.T, port *Port, accounts []simulator.Account) {
+	t.Helper()
+	sim := simulator.New(simulator.Options{Accounts: accounts})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running errgroup.Group
+	running.Go(func() error { return port.Serve(ctx, sim.Handler()) })
+	t.Cleanup(func() {
+		cancel()
+		if err := errors.Join(sim.Close(context.Background()), running.Wait()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// launch runs an API and, if it says so, a worker until the test ends.
+func launch(t *testing.T, cfg *config.Config, port *Port, works bool) *installation {
+	t.Helper()
 	api, err := NewAPI(t.Context(), Options{Config: cfg, Log: discard, Port: port})
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +121,6 @@ accounts:
 	ctx, cancel := context.WithCancel(context.Background())
 	var running errgroup.Group
 	running.Go(func() error { return api.Run(ctx) })
-	running.Go(func() error { return providers.Serve(ctx, sim.Handler()) })
 	var worker *Worker
 	if works {
 		worker, err = NewWorker(t.Context(), Options{Config: cfg, Log: discard})
@@ -106,11 +132,11 @@ accounts:
 	}
 	t.Cleanup(func() {
 		cancel()
-		if err := errors.Join(sim.Close(context.Background()), running.Wait()); err != nil {
+		if err := running.Wait(); err != nil {
 			t.Error(err)
 		}
 	})
-	return &installation{config: cfg, api: api, worker: worker, addr: port.Addr(), providers: providers.Addr()}
+	return &installation{config: cfg, api: api, worker: worker, addr: port.Addr()}
 }
 
 func (i *installation) ask(t *testing.T, status int, method, path, body string, into any) {
@@ -144,7 +170,7 @@ func (i *installation) ask(t *testing.T, status int, method, path, body string, 
 type message struct {
 	ID, Status        string
 	ProviderMessageID string `json:"provider_message_id"`
-	Attempts          []struct{}
+	Attempts          []struct{ Outcome, Code string }
 	SendAt            time.Time `json:"send_at"`
 	History           []struct {
 		Status string

@@ -215,6 +215,60 @@ func TestChangedConfigurationIsTriedAtOnce(t *testing.T) {
 	})
 }
 
+func TestHoldOfTheOwnerBeforeIsTriedAgain(t *testing.T) {
+	held := func(w *world, why gateway.Outcome) {
+		w.store.set(func(s *fakeStore) { s.holdUntil, s.why = time.Now().Add(15*time.Minute), why })
+	}
+	t.Run("at once, for its worker may have had another configuration", func(t *testing.T) {
+		inBubble(t, func(w *world) {
+			held(w, gateway.OutcomeSuspended)
+			wakes := w.wakeCount()
+			w.keep()
+			synctest.Wait()
+			if until := w.desk.ShutUntil(gateway.Bulk); !until.IsZero() || !w.store.holdUntil.IsZero() || w.wakeCount() == wakes {
+				w.Errorf("held until %v, in the store until %v, woken %d times", until, w.store.holdUntil, w.wakeCount()-wakes)
+			}
+		})
+	})
+	t.Run("but once only", func(t *testing.T) {
+		inBubble(t, func(w *world) {
+			w.keep()
+			held(w, gateway.OutcomeSuspended)
+			w.keep()
+			synctest.Wait()
+			if w.desk.ShutUntil(gateway.Bulk).IsZero() {
+				w.Error("a hold of this owner's time was lifted")
+			}
+		})
+	})
+	t.Run("when the configuration changes", func(t *testing.T) {
+		inBubble(t, func(w *world) {
+			w.keep()
+			held(w, gateway.OutcomeSuspended)
+			w.keep()
+			w.mu.Lock()
+			changed := *w.account
+			w.account = &changed
+			w.mu.Unlock()
+			w.desk.ShutUntil(gateway.Bulk) // whoever asks notices
+			synctest.Wait()
+			if until := w.desk.ShutUntil(gateway.Bulk); !until.IsZero() {
+				w.Errorf("still held until %v", until)
+			}
+		})
+	})
+	t.Run("not if the provider asked to wait", func(t *testing.T) {
+		inBubble(t, func(w *world) {
+			held(w, gateway.OutcomeThrottled)
+			w.keep()
+			synctest.Wait()
+			if w.desk.ShutUntil(gateway.Bulk).IsZero() || w.store.holdUntil.IsZero() {
+				w.Error("the provider's wait was cut short")
+			}
+		})
+	})
+}
+
 func TestChangedConfigurationDoesNotEndAThrottle(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.net.next = []wire{{status: 429, header: http.Header{"Retry-After": {"7"}}}}
@@ -235,7 +289,9 @@ func TestSuspendedAccountIsHeldLonger(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.net.rest = wire{status: 401}
 		task := w.post()
-		for _, want := range []time.Duration{30 * time.Second, time.Minute} {
+		for _, want := range []time.Duration{
+			30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute, 15 * time.Minute,
+		} {
 			w.process(task)
 			m := w.expect(task, gateway.StatusQueued)
 			if got := time.Until(w.desk.ShutUntil(gateway.Bulk)); got != want || m.Spent != 0 {

@@ -61,6 +61,7 @@ type Desk struct {
 	held                 time.Time                      // by this desk's own attempts
 	doubt                map[gateway.Priority]time.Time // until when the store is taken to hold a lane
 	kept                 chores                         // as of the last Keep
+	looked               bool                           // there was one
 	throttled, suspended streak
 	running              sync.WaitGroup
 	announce             chan struct{} // holds a token while the breaker's state is written
@@ -99,8 +100,7 @@ func (d *Desk) current() (*gateway.Account, Provider) {
 	defer d.mu.Unlock()
 	account, provider := d.Account() // under the lock, so that an older one isn't applied last
 	if account != d.applied {
-		held := d.suspended.n > 0 || d.kept.held.After(time.Now()) // by a callback perhaps
-		if d.applied != nil && held && !d.stopped {
+		if d.applied != nil && (d.suspended.n > 0 || d.kept.held.After(time.Now())) && !d.stopped {
 			d.running.Go(d.lift)
 		}
 		d.applied = account
@@ -110,18 +110,31 @@ func (d *Desk) current() (*gateway.Account, Provider) {
 	return account, provider
 }
 
-// lift ends a hold for what the configuration may just have mended.
+// lift ends a hold for what the configuration may just have mended, whether
+// this desk came to it or an owner before did.
 func (d *Desk) lift() {
-	err := d.insist("lift", func(ctx context.Context) error { return d.Store.Lift(ctx, d.account, gateway.OutcomeSuspended) })
+	var lifted bool
+	err := d.insist("lift", func(ctx context.Context) (err error) {
+		lifted, err = d.Store.Lift(ctx, d.account, gateway.OutcomeSuspended)
+		return err
+	})
 	if err != nil {
 		d.Log.Error("a hold wasn't lifted", "err", err)
 		return
 	}
 	d.mu.Lock()
-	d.suspended = streak{}
-	d.held, d.kept.held = time.Time{}, time.Time{}
+	if d.suspended.n > 0 {
+		d.suspended, d.held = streak{}, time.Time{}
+		lifted = true // perhaps by a call whose answer was lost
+	}
+	if lifted {
+		d.kept.held = time.Time{}
+	}
 	d.mu.Unlock()
-	d.Log.Info("the configuration changed: the account is tried again")
+	if !lifted {
+		return
+	}
+	d.Log.Info("the account was held for its credentials and is tried again")
 	d.Wake()
 }
 
@@ -215,7 +228,11 @@ func (d *Desk) keepOnce(ctx context.Context) (next time.Time, lanes []gateway.Pr
 	d.kept = chores{paused: got.Paused, next: next}
 	if got.HeldFor > 0 {
 		d.kept.held = now.Add(got.HeldFor)
+		if !d.looked && d.suspended.n == 0 && !d.stopped {
+			d.running.Go(d.lift) // the owner before may have had another configuration
+		}
 	}
+	d.looked = true
 	d.mu.Unlock()
 	lanes, err = d.enqueue(ctx, got.Tasks)
 	return next, lanes, got.More, err

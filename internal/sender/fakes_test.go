@@ -332,12 +332,13 @@ func (s *fakeStore) Hold(ctx context.Context, _ gateway.AccountID, d time.Durati
 	})
 }
 
-func (s *fakeStore) Lift(ctx context.Context, _ gateway.AccountID, why gateway.Outcome) error {
-	return s.act(ctx, "lift", func() {
-		if s.why == why {
+func (s *fakeStore) Lift(ctx context.Context, _ gateway.AccountID, why gateway.Outcome) (lifted bool, err error) {
+	err = s.act(ctx, "lift", func() {
+		if lifted = s.why == why; lifted {
 			s.holdUntil, s.why = time.Time{}, ""
 		}
 	})
+	return lifted, err
 }
 
 func (s *fakeStore) SetBreaker(ctx context.Context, _ gateway.AccountID, b gateway.BreakerState) error {

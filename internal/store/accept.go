@@ -51,7 +51,7 @@ func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, e
 	if text, ok := strings.CutPrefix(got[0], string(gateway.LineKnown)); ok {
 		first, err := decodeAccepted(text)
 		first.Replayed = first.ID != m.ID // the client may have sent our own command twice
-		s.remindSoon(ctx, m.Account) // who repeats a post may have had no answer, because we died over it
+		s.remindSoon(ctx, m.Account)      // who repeats a post may have had no answer, because we died over it
 		return first, err
 	}
 	// What is scheduled rings no bell, so this has to be right to the moment.

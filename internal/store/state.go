@@ -23,12 +23,14 @@ func (s *Store) Hold(ctx context.Context, account gateway.AccountID, d time.Dura
 	return nil
 }
 
-// Lift ends a hold before its time, if it comes from that outcome.
-func (s *Store) Lift(ctx context.Context, account gateway.AccountID, why gateway.Outcome) error {
-	if _, err := s.run(ctx, liftScript, account, string(why)); err != nil {
-		return unavailable("lift the hold of", string(account), err)
+// Lift ends a hold before its time, if it comes from that outcome, and says
+// whether there was one.
+func (s *Store) Lift(ctx context.Context, account gateway.AccountID, why gateway.Outcome) (lifted bool, err error) {
+	said, err := s.run(ctx, liftScript, account, string(why))
+	if err != nil {
+		return false, unavailable("lift the hold of", string(account), err)
 	}
-	return nil
+	return said[0] == "lifted", nil
 }
 
 // Pause stops an account, or one lane of it, until Resume. An empty priority
