@@ -141,8 +141,16 @@ func NewManager(o Options) (*Manager, error) {
 	}, nil
 }
 
-// Refresh says that the configuration changed. It doesn't block.
-func (m *Manager) Refresh() { signal(m.look) }
+// Refresh says that the configuration changed: which accounts there are, and
+// perhaps what their desks say of their lanes. It doesn't block.
+func (m *Manager) Refresh() {
+	signal(m.look)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.seats {
+		s.stir()
+	}
+}
 
 // Run owns and serves accounts until ctx ends. Then it lets go of all at once,
 // stays alive until the calls begun are recorded, DrainTimeout at most, and

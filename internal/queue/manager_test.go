@@ -424,6 +424,23 @@ func TestARefreshBringsAndTakesAccounts(t *testing.T) {
 	owns(all...)
 }
 
+func TestARefreshHasDesksAskedAgain(t *testing.T) {
+	t.Parallel()
+	url := redistest.Start(t)
+	w, s := newWorld(), newSender(t, url)
+	w.do(func() { w.shut[gateway.Bulk] = time.Now().Add(time.Hour) })
+	m := start(t, url, w, oneShop, func(o *Options) {
+		o.Idle = time.Minute // no lane closes, which would be a reason to look
+		o.TTL, o.Renew = 2*time.Minute, time.Minute
+	})
+	held := s.send(shop, gateway.Bulk, 1)[0]
+	other := s.send(shop, gateway.Transactional, 1)[0]
+	eventually(t, patience, "the other lane is open", func() bool { return w.hasSent(other) })
+	w.do(func() { clear(w.shut) }) // nobody is woken: the configuration does that
+	m.Refresh()
+	eventually(t, patience, "the lane that was shut is open", func() bool { return w.hasSent(held) })
+}
+
 func TestAWorkerWithAnOlderConfigurationTakesNothing(t *testing.T) {
 	t.Parallel()
 	url := redistest.Start(t)

@@ -144,11 +144,14 @@ func (s *seat) due(at int64) { s.note(func() { s.dueAt = at }) }
 // deaf says that rings may have been missed.
 func (s *seat) deaf() { s.note(func() { s.missed = true }) }
 
+// stir has the seat look at its desk's lanes again.
+func (s *seat) stir() { signal(s.event) }
+
 func (s *seat) note(change func()) {
 	s.mu.Lock()
 	change()
 	s.mu.Unlock()
-	signal(s.event)
+	s.stir()
 }
 
 // run serves the account until the seat ends, lets go of it, and returns once

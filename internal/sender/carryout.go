@@ -28,13 +28,13 @@ func (d *Desk) carryOut(a *attempt) {
 	switch result.Outcome {
 	case gateway.OutcomeThrottled:
 		if result.Scope.Wide() {
-			strikes.throttled = d.throttled.strike(sent)
+			strikes.throttled = d.throttled.strike(a.startedAt)
 		}
 	case gateway.OutcomeSuspended:
-		strikes.suspended = d.suspended.strike(sent)
+		strikes.suspended = d.suspended.strike(a.startedAt)
 	case gateway.OutcomeAccepted:
-		d.throttled.end(sent)
-		d.suspended.end(sent)
+		d.throttled.end(a.startedAt)
+		d.suspended.end(a.startedAt)
 	case gateway.OutcomeRejected, gateway.OutcomeTransient, gateway.OutcomeUnknown:
 	}
 	d.mu.Unlock()

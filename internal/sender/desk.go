@@ -298,6 +298,13 @@ func (d *Desk) hold(r gateway.Result, wait time.Duration) {
 	if err != nil {
 		d.Log.Error("a hold wasn't written", "err", err)
 	}
+	d.mu.Lock()
+	if r.Outcome == gateway.OutcomeSuspended {
+		d.suspended.stands()
+	} else {
+		d.throttled.stands()
+	}
+	d.mu.Unlock()
 	line := []any{"for", wait, "outcome", r.Outcome, "scope", r.Scope}
 	if r.Error != nil {
 		line = append(line, "code", r.Error.Code)

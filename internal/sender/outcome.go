@@ -39,17 +39,22 @@ type streak struct {
 	last time.Time
 }
 
-// strike counts the call sent then, and says how many strikes came before.
-func (s *streak) strike(sent time.Time) int {
-	if s.n == 0 || sent.After(s.last) {
+// strike counts the call that was begun then, and says how many strikes came
+// before.
+func (s *streak) strike(begun time.Time) int {
+	if s.n == 0 || begun.After(s.last) {
 		s.n, s.last = s.n+1, time.Now()
 	}
 	return s.n - 1
 }
 
-// end ends the streak, unless the call was sent before its last strike.
-func (s *streak) end(sent time.Time) {
-	if sent.After(s.last) {
+// stands notes that the hold for the last strike is in force: until now calls
+// could begin that are one with it.
+func (s *streak) stands() { s.last = time.Now() }
+
+// end ends the streak, unless the call was begun before its last strike.
+func (s *streak) end(begun time.Time) {
+	if begun.After(s.last) {
 		s.n = 0
 	}
 }

@@ -163,6 +163,11 @@ func TestStreakCountsCallsOpenAtOneTimeOnce(t *testing.T) {
 		expect("a call sent then, after another of them was accepted", first, 0)
 		pass(time.Second) // the hold passes
 		expect("the next call", time.Now(), 1)
+		pass(time.Millisecond)
+		between := time.Now()
+		pass(time.Millisecond)
+		s.stands()
+		expect("a call begun before the hold for it stood", between, 1)
 		pass(time.Second) // the hold passes
 		s.end(time.Now())
 		expect("the first call after one was accepted", time.Now(), 0)
