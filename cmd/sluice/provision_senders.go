@@ -15,6 +15,9 @@ type provisionSenders struct {
 	Create sendersCreate `cmd:"" help:"Create a sender."`
 	Update sendersUpdate `cmd:"" help:"Change an active sender."`
 	Rm     sendersRm     `cmd:"" help:"Give a sender up; it stays active for 30 days."`
+
+	Register sendersRegister `cmd:"" help:"Have a verification code sent to a sender's number."`
+	Verify   sendersVerify   `cmd:"" help:"Hand in the code that register had sent."`
 }
 
 type sendersLs struct {
@@ -49,7 +52,7 @@ func (c sendersLs) Run(s *session, p *provisionCommand) error {
 	return showAll(s, p, all, func(x *provisioning.Sender) provisioning.Document { return x.Raw },
 		row{"ID", "NUMBER", "NAME", "STATE", "QUALITY", "MAX TPS", "REGION", "APP"},
 		func(x *provisioning.Sender) row {
-			return row{x.ID, x.Number(), x.Metadata.DisplayName.Value, x.State, x.QualityRating, tps(x), x.Region, x.App().ID}
+			return row{x.ID, x.Number(), x.Name(), x.State, x.QualityRating, tps(x), x.Region, x.App().ID}
 		})
 }
 
@@ -65,7 +68,7 @@ func showSender(s *session, p *provisionCommand, x *provisioning.Sender) error {
 	return showOne(s, p, x.Raw, []row{
 		{"id", x.ID},
 		{"number", x.Number()},
-		{"name", x.Metadata.DisplayName.Value},
+		{"name", x.Name()},
 		{"state", x.State},
 		{"quality", x.QualityRating},
 		{"max tps", tps(x)},
@@ -204,4 +207,44 @@ func (c sendersRm) Run(s *session, p *provisionCommand) error {
 		return err
 	}
 	return done(s, p, map[string]string{"deleted": c.ID}, fmt.Sprintf("sender %s is deleted; it stays active for 30 days", c.ID))
+}
+
+type sendersRegister struct {
+	ID     string `arg:"" help:"The sender."`
+	Method string `default:"SMS" enum:"SMS,VOICE" help:"How the code comes: SMS or VOICE."`
+}
+
+// Run has the code sent.
+func (c sendersRegister) Run(s *session, p *provisionCommand) error {
+	client, err := p.client()
+	if err != nil {
+		return err
+	}
+	r, err := client.RegisterSender(s.ctx, c.ID, c.Method)
+	if err != nil {
+		return err
+	}
+	return showOne(s, p, r.Raw, []row{
+		{"id", r.ID},
+		{"method", r.Method},
+		{"accepted", yesNo(r.Accepted)},
+		{"code sent", yesNo(r.CodeSent)},
+	})
+}
+
+type sendersVerify struct {
+	ID   string `arg:"" help:"The sender."`
+	Code string `arg:"" help:"The code."`
+}
+
+// Run hands the code in.
+func (c sendersVerify) Run(s *session, p *provisionCommand) error {
+	client, err := p.client()
+	if err != nil {
+		return err
+	}
+	if err := client.VerifySender(s.ctx, c.ID, provisioning.Secret(c.Code)); err != nil {
+		return err
+	}
+	return done(s, p, map[string]string{"verified": c.ID}, fmt.Sprintf("sender %s is verified", c.ID))
 }

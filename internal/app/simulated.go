@@ -9,9 +9,14 @@ import (
 	"sluice/internal/simulator"
 )
 
-// simulatedRetention is how long the Conversation API is simulated to list what
-// was sent.
-const simulatedRetention = time.Hour
+const (
+	// simulatedRetention is how long the Conversation API is simulated to list
+	// what was sent.
+	simulatedRetention = time.Hour
+	// simulatedWABA is the WhatsApp Business Account that a project has in the
+	// Provisioning API, so that it is ready.
+	simulatedWABA = "102290129340398"
+)
 
 // SimulatedAccounts are the provider's ends of the accounts that the simulator
 // has a dialect for: what it must accept, where it reports to, and how it signs
@@ -40,6 +45,7 @@ func SimulatedAccounts(c *config.Config) []simulator.Account {
 			s.MonitorKey, s.Namespace, s.CallbackToken = string(a.WAAPIKey), a.Namespace, string(a.CallbackToken)
 		case gateway.SinchConversation:
 			s.Dialect, s.Region, s.Retention = simulator.SinchConversation, strings.ToUpper(a.Region), simulatedRetention
+			s.BusinessID, s.Token = simulatedWABA, "bearer-token-of-"+string(a.ID)
 			s.ProjectID, s.AppID, s.KeyID, s.KeySecret = a.ProjectID, a.AppID, a.KeyID, string(a.KeySecret)
 			s.WebhookSecret = string(a.WebhookSecret)
 		}

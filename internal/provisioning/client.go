@@ -53,8 +53,8 @@ type Settings struct {
 
 // Client calls the API for one project. It is safe for concurrent use, and has
 // nothing to be closed. A call that the provider refused returns an *Error.
-// Reads are tried three times when the provider is busy; nothing else is
-// repeated, because the API knows no idempotency keys.
+// Reads are tried three times when the provider is busy or broken; nothing else
+// is repeated, because the API knows no idempotency keys.
 type Client struct {
 	project   string // the URL that paths are appended to
 	authorize func(*http.Request)

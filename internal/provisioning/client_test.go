@@ -185,6 +185,33 @@ func TestRequestsAreAsTheReferenceHasThem(t *testing.T) {
 			want: "POST " + base + "/whatsapp/senders\n" + `{"details":{"countryCode":"46","phoneNumber":"732001122","displayName":"Shop"}}`,
 		},
 		{
+			name: "a sender is created by a partner",
+			do: func(ctx context.Context, c *provisioning.Client) error {
+				_, err := c.CreateSender(ctx, provisioning.SenderRequest{
+					PhoneNumberProvider: "CUSTOMER", Status: "SUBMIT", SaveDraftOnFailure: true,
+					Details: provisioning.SenderDetails{CountryCode: "46", DisplayName: "Shop", Vertical: "RETAIL"},
+				})
+				return err
+			},
+			status: 201, answer: `{}`,
+			want: "POST " + base + "/whatsapp/senders\n" +
+				`{"phoneNumberProvider":"CUSTOMER","details":{"countryCode":"46","displayName":"Shop","vertical":"RETAIL"},"status":"SUBMIT","saveDraftOnFailure":true}`,
+		},
+		{
+			name: "a code for a sender's number is asked for",
+			do: func(ctx context.Context, c *provisioning.Client) error {
+				_, err := c.RegisterSender(ctx, "s-1", "VOICE")
+				return err
+			},
+			answer: `{"id":"s-1","method":"VOICE","accepted":true,"verificationCodeSent":true}`,
+			want:   "POST " + base + "/whatsapp/senders/s-1/register\n" + `{"method":"VOICE"}`,
+		},
+		{
+			name:   "the code is handed in",
+			do:     func(ctx context.Context, c *provisioning.Client) error { return c.VerifySender(ctx, "s-1", "123456") },
+			status: 204, want: "POST " + base + "/whatsapp/senders/s-1/verify\n" + `{"code":"123456"}`,
+		},
+		{
 			name: "a null clears a member of a sender",
 			do: func(ctx context.Context, c *provisioning.Client) error {
 				_, err := c.UpdateSender(ctx, "s-1", provisioning.SenderUpdate{
@@ -264,40 +291,35 @@ func TestRequestsAreAsTheReferenceHasThem(t *testing.T) {
 				c.status = 200
 			}
 			p := newProvider(t, says(c.status, c.answer))
-			if err := c.do(t.Context(), p.client(t)); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff([]string{c.want}, p.asked); diff != "" {
-				t.Errorf("requests (-want +got):\n%s", diff)
-			}
-			wantType := ""
-			if strings.Contains(c.want, "\n") {
-				wantType = "application/json"
-			}
-			if got := p.header[0].Get("Content-Type"); got != wantType {
-				t.Errorf("Content-Type %q, want %q", got, wantType)
-			}
-			if got := p.header[0].Values("Authorization"); !cmp.Equal(got, []string{"Bearer jwt-1"}) {
-				t.Errorf("Authorization %q", got)
+			for authorization, s := range map[string]provisioning.Settings{
+				"Bearer jwt-1":               {BaseURL: p.URL, Token: "jwt-1"},
+				"Basic a2V5LTE6c2VjcmV0LTE=": {BaseURL: p.URL + "/", KeyID: "key-1", KeySecret: "secret-1"},
+			} {
+				s.ProjectID, s.Client = project, p.Client()
+				client, err := provisioning.New(s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.asked, p.header = nil, nil
+				if err := c.do(t.Context(), client); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff([]string{c.want}, p.asked); diff != "" {
+					t.Errorf("requests (-want +got):\n%s", diff)
+				}
+				want := http.Header{"Accept": {"application/json"}, "Authorization": {authorization}}
+				if strings.Contains(c.want, "\n") {
+					want.Set("Content-Type", "application/json")
+				}
+				got := p.header[0].Clone()
+				for _, name := range []string{"Accept-Encoding", "Content-Length", "User-Agent"} { // of HTTP itself
+					got.Del(name)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("headers (-want +got):\n%s", diff)
+				}
 			}
 		})
-	}
-}
-
-func TestAKeyIsSentAsBasic(t *testing.T) {
-	p := newProvider(t, says(200, `{}`))
-	c, err := provisioning.New(provisioning.Settings{BaseURL: p.URL + "/", ProjectID: project, KeyID: "key-1", KeySecret: "secret-1", Client: p.Client()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Account(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got := p.header[0].Get("Authorization"); got != "Basic a2V5LTE6c2VjcmV0LTE=" {
-		t.Errorf("Authorization %q", got)
-	}
-	if p.asked[0] != "GET "+base+"/whatsapp" {
-		t.Errorf("asked %q", p.asked[0])
 	}
 }
 
@@ -586,10 +608,18 @@ func TestOnlyReadsAreRepeated(t *testing.T) {
 		{name: "a read is tried three times", statuses: []int{503}, retryAfter: "1", do: read, status: 503, at: []time.Duration{0, time.Second, 2 * time.Second}},
 		{name: "a long wait is left to the caller", statuses: []int{429}, retryAfter: "11", do: read, status: 429, at: []time.Duration{0}},
 		{name: "a read that is refused is not repeated", statuses: []int{404}, do: read, status: 404, at: []time.Duration{0}},
-		{name: "an uncoded failure is not repeated", statuses: []int{500}, do: read, status: 500, at: []time.Duration{0}},
+		{name: "a read is repeated after a failure", statuses: []int{500, 502, 200}, retryAfter: "1", do: read, at: []time.Duration{0, time.Second, 2 * time.Second}},
+		{name: "a read of what isn't there is not repeated", statuses: []int{501}, do: read, status: 501, at: []time.Duration{0}},
 		{
 			name: "a write is not repeated", statuses: []int{429}, retryAfter: "1", status: 429, at: []time.Duration{0},
 			do: func(ctx context.Context, c *provisioning.Client) error { return c.DeleteSender(ctx, "s-1") },
+		},
+		{
+			name: "nor after a failure", statuses: []int{500}, retryAfter: "1", status: 500, at: []time.Duration{0},
+			do: func(ctx context.Context, c *provisioning.Client) error {
+				_, err := c.CreateSender(ctx, provisioning.SenderRequest{WABAID: "1"})
+				return err
+			},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

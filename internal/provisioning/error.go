@@ -50,7 +50,7 @@ func (e *Error) Error() string {
 
 // busy reports whether the same call may succeed in a moment.
 func (e *Error) busy() bool {
-	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable
+	return e.Status == http.StatusTooManyRequests || e.Status >= 500 && e.Status != http.StatusNotImplemented
 }
 
 // causes are the parts of additionalInformation that people can act on.

@@ -37,6 +37,9 @@ type Sender struct {
 		} `json:"displayName"`
 		Username string `json:"username"`
 	} `json:"metadata"`
+	Details struct {
+		DisplayName string `json:"displayName"`
+	} `json:"details"`
 	Changes struct {
 		Status      string `json:"status"` // DRAFT, ERROR, IN_PROGRESS, REJECTED
 		ErrorCode   string `json:"errorCode"`
@@ -69,6 +72,9 @@ func (s *Sender) App() ConversationApp {
 	app.Region = cmp.Or(app.Region, s.Region)
 	return app
 }
+
+// Name is what recipients see, wherever the provider tells it.
+func (s *Sender) Name() string { return cmp.Or(s.Metadata.DisplayName.Value, s.Details.DisplayName) }
 
 // Number is the sender's number in E.164; empty if the parts make none.
 func (s *Sender) Number() string {
@@ -190,6 +196,50 @@ func (c *Client) DeleteSender(ctx context.Context, id string) error {
 		return err
 	}
 	return c.do(ctx, call{method: http.MethodDelete, path: "/whatsapp/senders" + step})
+}
+
+// RegisterSender has the provider send a verification code to a sender's number,
+// by SMS or VOICE. It is the step before VerifySender.
+func (c *Client) RegisterSender(ctx context.Context, id, method string) (*Registration, error) {
+	step, err := segment("sender", id)
+	if err != nil {
+		return nil, err
+	}
+	return read[Registration](ctx, c, call{
+		method: http.MethodPost, path: "/whatsapp/senders" + step + "/register",
+		body: struct {
+			Method string `json:"method"`
+		}{method},
+	})
+}
+
+// Registration is what became of RegisterSender.
+type Registration struct {
+	ID       string   `json:"id"`
+	Method   string   `json:"method"` // SMS, VOICE
+	Accepted bool     `json:"accepted"`
+	CodeSent bool     `json:"verificationCodeSent"`
+	Raw      Document `json:"-"`
+}
+
+// UnmarshalJSON keeps the whole object in Raw.
+func (r *Registration) UnmarshalJSON(text []byte) error {
+	type fields Registration
+	return keep(text, (*fields)(r), &r.Raw)
+}
+
+// VerifySender hands in the code that RegisterSender had sent.
+func (c *Client) VerifySender(ctx context.Context, id string, code Secret) error {
+	step, err := segment("sender", id)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, call{
+		method: http.MethodPost, path: "/whatsapp/senders" + step + "/verify", secrets: []string{code.Reveal()},
+		body: struct {
+			Code string `json:"code"`
+		}{code.Reveal()},
+	})
 }
 
 func (c *Client) sender(ctx context.Context, method, id string, k call) (*Sender, error) {

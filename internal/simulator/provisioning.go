@@ -112,16 +112,18 @@ func (p *provisioning) reset() {
 		if pr.account == nil && a.BusinessID != "" {
 			pr.account = &provAccount{
 				State: "ONBOARDED", WABAID: a.BusinessID, WABAName: "Simulated " + a.ID, BusinessDailyLimit: "TIER_UNLIMITED",
-				BusinessManager: "SINCH_UK", CompatibleRegions: []string{"EU", "US"}, Currency: "EUR",
+				BusinessManager: "SINCH_UK", CompatibleRegions: []string{"eu", "us"}, Currency: "EUR",
 			}
 		}
 		if pr.sender(orText(a.SenderID, a.ID)) != nil {
 			continue
 		}
 		region := orText(strings.ToUpper(a.Region), "EU")
+		country, number := splitNumber(a.digits)
 		sender := &provSender{
-			ID: orText(a.SenderID, a.ID), State: "ACTIVE", BearerToken: a.Token, Region: region, PhoneNumber: a.digits,
+			ID: orText(a.SenderID, a.ID), State: "ACTIVE", BearerToken: a.Token, Region: region, CountryCode: country, PhoneNumber: number,
 			MaxTPS: orDefault(a.Rate, 80), QualityRating: "GREEN", DailyLimit: "TIER_UNLIMITED", BusinessManager: "SINCH_UK",
+			Details: map[string]any{"displayName": "Simulated " + a.ID},
 			Created: created, Modified: created,
 		}
 		if a.AppID != "" {
@@ -129,6 +131,26 @@ func (p *provisioning) reset() {
 		}
 		pr.senders = append(pr.senders, sender)
 	}
+}
+
+// twoDigitCodes are the calling codes of two digits; 1 and 7 stand alone, and all
+// others have three.
+const twoDigitCodes = " 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 81 82 84 86 " +
+	"90 91 92 93 94 95 98 "
+
+// splitNumber parts a number into its calling code and the rest.
+func splitNumber(digits string) (code, number string) {
+	n := 3
+	switch {
+	case digits == "":
+		n = 0
+	case digits[0] == '1' || digits[0] == '7':
+		n = 1
+	case len(digits) > 2 && strings.Contains(twoDigitCodes, " "+digits[:2]+" "):
+		n = 2
+	}
+	n = min(n, len(digits))
+	return digits[:n], digits[n:]
 }
 
 // provProblem is an error of the API.
@@ -251,7 +273,7 @@ func (p *provisioning) getAccount(pr *project, _ *http.Request, _ *object) (int,
 }
 
 var (
-	provManagers = []string{"SINCH_UK", "SINCH_BR", "SINCH_MX", "SINCH_IN", "SINCH_US", ""}
+	provManagers = []string{"SINCH_AMERICA", "SINCH_BR", "SINCH_MX", "SINCH_SEP", "SINCH_UK", ""}
 	provRegions  = []string{"EU", "US", "BR"}
 )
 
@@ -276,7 +298,7 @@ func (p *provisioning) createAccount(pr *project, _ *http.Request, o *object) (i
 	}
 	a := &provAccount{
 		State: "PENDING_FACEBOOK_VERIFICATION", BusinessDailyLimit: "NOT_SET", BusinessManager: "SINCH_UK",
-		CompatibleRegions: []string{"EU", "US"}, Currency: "EUR",
+		CompatibleRegions: []string{"eu", "us"}, Currency: "EUR",
 	}
 	if !o.has("clientBusinessManagerId") {
 		o.c.missing("clientBusinessManagerId")

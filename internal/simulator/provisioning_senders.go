@@ -100,7 +100,7 @@ func (p *provisioning) createSender(pr *project, _ *http.Request, o *object) (in
 	}
 	if o.has("wabaId") {
 		o.text("wabaId", 1, unlimited)
-		s.PhoneNumber = o.text("phoneNumberId", 1, unlimited)
+		s.CountryCode, s.PhoneNumber = signupNumber(o.text("phoneNumberId", 1, unlimited))
 		s.Region = o.one("region", provRegions...)
 		o.text("metaLocalStorage", 0, unlimited)
 		s.BusinessManager = orText(o.one("businessManager", provManagers...), s.BusinessManager)
@@ -131,6 +131,17 @@ func (p *provisioning) createSender(pr *project, _ *http.Request, o *object) (in
 		p.announce(pr, "WHATSAPP_SENDER_"+s.State, s)
 	}
 	return http.StatusCreated, s, nil
+}
+
+// signupNumber stands for the number that Meta knows by an id.
+func signupNumber(id string) (country, number string) {
+	id = "0000000" + strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, id)
+	return "1", "555" + id[len(id)-7:]
 }
 
 func (p *provisioning) getSender(pr *project, r *http.Request, _ *object) (int, any, *provProblem) {

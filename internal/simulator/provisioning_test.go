@@ -53,7 +53,7 @@ func TestProvisioningWantsTheProjectsKey(t *testing.T) {
 }
 
 const onboarded = `{"state":"ONBOARDED","wabaId":"102290129340398","wabaName":"Simulated conversation","wabaEnabledForInsights":false,
-	"businessDailyLimit":"TIER_UNLIMITED","businessManager":"SINCH_UK","compatibleRegions":["EU","US"],"currency":"EUR"}`
+	"businessDailyLimit":"TIER_UNLIMITED","businessManager":"SINCH_UK","compatibleRegions":["eu","us"],"currency":"EUR"}`
 
 func TestProvisioningAccount(t *testing.T) {
 	s := startProvisioning(t)
@@ -153,8 +153,8 @@ func TestProvisioningSendersArePaged(t *testing.T) {
 		}
 	}
 	diff(t, "pages", sizes, []int{2, 2, 2})
-	diff(t, "numbers", numbers, []string{"46700000001", "100", "101", "102", "103", "700000009"})
-	diff(t, "the page before", list("pageSize=2&pageToken=" + back).Senders[0].PhoneNumber, "101")
+	diff(t, "numbers", numbers, []string{"700000001", "5550000100", "5550000101", "5550000102", "5550000103", "700000009"})
+	diff(t, "the page before", list("pageSize=2&pageToken=" + back).Senders[0].PhoneNumber, "5550000101")
 	diff(t, "the default size", list("").PageSize, 50)
 	diff(t, "active ones", list("filterStates=ACTIVE").TotalSize, 5)
 	diff(t, "drafts", list("filterStatuses=DRAFT").TotalSize, 1)
@@ -172,7 +172,7 @@ func TestProvisioningSenders(t *testing.T) {
 	account.Rate = 25
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s := startConversation(t, Options{Accounts: []Account{account}, Now: func() time.Time { return now }}, &gateway{})
-	sameJSON(t, "the account's own", provision(t, s, http.MethodGet, "/whatsapp/senders/s-1", "").body, `{"id":"s-1","state":"ACTIVE","bearerToken":"bearer-of-s-1","region":"EU","phoneNumber":"46700000001",
+	sameJSON(t, "the account's own", provision(t, s, http.MethodGet, "/whatsapp/senders/s-1", "").body, `{"id":"s-1","state":"ACTIVE","bearerToken":"bearer-of-s-1","region":"EU","countryCode":"46","phoneNumber":"700000001","details":{"displayName":"Simulated conversation"},
 		"maxTps":25,"qualityRating":"GREEN","dailyLimit":"TIER_UNLIMITED","conversationApiAppDetails":{"id":"`+appID+`","projectId":"`+projectID+`","region":"EU","channelStatus":"ACTIVE"},
 		"businessManager":"SINCH_UK","created":"2026-01-02T03:04:05.000Z","modified":"2026-01-02T03:04:05.000Z"}`)
 	for _, method := range []string{http.MethodGet, http.MethodPatch, http.MethodDelete} {
@@ -213,6 +213,16 @@ func TestProvisioningSenders(t *testing.T) {
 	checkProblem(t, "delete again", provision(t, s, http.MethodDelete, path, ""), http.StatusConflict, "sender_already_deleted")
 	now = now.Add(30 * 24 * time.Hour)
 	checkProblem(t, "after 30 days it is gone", provision(t, s, http.MethodGet, path, ""), http.StatusNotFound, "sender_not_found")
+}
+
+func TestNumbersArePartedAfterTheirCallingCode(t *testing.T) {
+	for digits, want := range map[string][2]string{
+		"15550001111": {"1", "5550001111"}, "79261234567": {"7", "9261234567"}, "46700000001": {"46", "700000001"},
+		"353871234567": {"353", "871234567"}, "": {"", ""}, "35": {"35", ""},
+	} {
+		code, number := splitNumber(digits)
+		diff(t, digits, [2]string{code, number}, want)
+	}
 }
 
 func TestProvisioningTemplates(t *testing.T) {
