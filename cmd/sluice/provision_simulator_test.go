@@ -39,7 +39,8 @@ func newProvisionWorld(t *testing.T) *provisionWorld {
 	}
 	shop := account("shop", "+46732003344", "01HSHOP", 20)
 	shop.Templates = []simulator.Template{
-		{Name: "order_update", Language: "en_US", Body: 2}, {Name: "order_update", Language: "sv", Body: 2, State: "PAUSED"},
+		{Name: "order_update", Language: "en_US", Body: 2},
+		{Name: "order_update", Language: "sv", Body: 2, State: "PAUSED"},
 		{Name: "welcome", Language: "en", Category: "MARKETING"},
 	}
 	fresh := account("fresh", "+46732009999", "01HFRESH", 10)

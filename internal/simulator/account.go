@@ -4,6 +4,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,8 @@ type account struct {
 	index   int
 	digits  string // of Number
 	started time.Time
+
+	terms atomic.Pointer[Rules] // in force
 
 	mu       sync.Mutex
 	requests int64
@@ -48,6 +51,7 @@ func (a *account) reset() {
 	a.pairs, a.sweepAt = make(map[string]time.Duration), pairsKept
 	a.others = bucket{}
 	a.wrote, a.consents, a.resolved = make(map[string]time.Time), make(map[string]bool), make(map[string]bool)
+	a.terms.Store(rulesOf(&a.Account))
 }
 
 // arrive stamps a request that has been read and says whether it is beyond the
@@ -59,10 +63,11 @@ func (a *account) arrive(now func() time.Time) (at time.Time, over bool) {
 	t := at.Sub(a.started)
 	a.requests++
 	a.arrivals.add(t)
-	if a.Rate <= 0 {
+	rate := a.rules().rate()
+	if rate <= 0 {
 		return at, false
 	}
-	if a.granted.count(t) >= a.Rate {
+	if a.granted.count(t) >= rate {
 		return at, true
 	}
 	a.granted.add(t)
@@ -86,7 +91,7 @@ func (a *account) lookUp(now func() time.Time, rate int) bool {
 func (a *account) spend(now func() time.Time, every time.Duration, burst int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.Rate <= 0 || a.others.take(now().Sub(a.started), every, burst)
+	return a.rules().rate() <= 0 || a.others.take(now().Sub(a.started), every, burst)
 }
 
 // windowLength is how long somebody who wrote can be answered freely.
@@ -172,7 +177,7 @@ func (a *account) stats() AccountStats {
 		refused[string(r)] = n
 	}
 	return AccountStats{
-		ID: a.ID, Dialect: a.Dialect, Rate: a.Rate,
+		ID: a.ID, Dialect: a.Dialect, Rate: a.rules().rate(),
 		Requests: a.requests, Accepted: a.accepted, Refused: refused,
 		MaxPerSecond: a.arrivals.highest, MaxGrantedPerSecond: a.granted.highest,
 	}
@@ -184,14 +189,15 @@ const pairsKept = 100_000
 
 // takePair charges one message to the recipient, or says that it is too much.
 func (a *account) takePair(recipient string, at time.Time) bool {
-	if a.PairEvery <= 0 {
+	every, burst := a.rules().pair()
+	if every <= 0 {
 		return true
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := at.Sub(a.started)
 	pair := bucket{a.pairs[recipient]}
-	if !pair.take(now, a.PairEvery, a.PairBurst) {
+	if !pair.take(now, every, burst) {
 		return false
 	}
 	if len(a.pairs) >= a.sweepAt {

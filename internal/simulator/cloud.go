@@ -162,7 +162,7 @@ func bearer(r *http.Request) string {
 // gives unasked.
 func (c *cloud) health(a *account, fields string) reply {
 	level := "STANDARD"
-	if a.Rate > 80 {
+	if a.rules().rate() > 80 {
 		level = "HIGH"
 	}
 	all := map[string]any{

@@ -94,6 +94,8 @@ func (s *Simulator) controlRoutes(mux *http.ServeMux) {
 	}
 	handle("GET /_sim/messages", s.showMessages)
 	handle("GET /_sim/stats", func(*http.Request) (int, any, error) { return http.StatusOK, s.stats(), nil })
+	handle("GET /_sim/accounts", s.showRules)
+	handle("POST /_sim/accounts", s.setRules)
 	handle("POST /_sim/reset", func(*http.Request) (int, any, error) {
 		s.reset()
 		return http.StatusNoContent, nil, nil

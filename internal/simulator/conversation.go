@@ -219,7 +219,7 @@ func (c *conversation) app(w http.ResponseWriter, r *http.Request) {
 			"channel": "WHATSAPP", "state": map[string]string{"status": "ACTIVE"},
 			"static_bearer": map[string]string{"claimed_identity": a.SenderID},
 		}},
-		"rate_limits":               map[string]int{"inbound": 25, "outbound": orDefault(a.Rate, 25), "webhooks": 25},
+		"rate_limits":               map[string]int{"inbound": 25, "outbound": orDefault(a.rules().rate(), 25), "webhooks": 25},
 		"queue_stats":               map[string]int{"outbound_size": 0, "outbound_limit": 500_000},
 		"dispatch_retention_policy": map[string]int{"ttl_days": int(a.Retention.Hours() / 24)},
 	})}.write(w)

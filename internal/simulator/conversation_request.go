@@ -389,8 +389,9 @@ func (p *conversationParser) judgeTemplate() {
 		return
 	}
 	fit := p.account.fit(p.use)
-	for i := range p.account.Templates {
-		t := &p.account.Templates[i]
+	templates := p.account.rules().templates()
+	for i := range templates {
+		t := &templates[i]
 		if fit != templateFits || t.Name != p.use.name || t.Language != p.use.language {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -96,6 +97,72 @@ func TestEveryDialectSurvivesWhatGoesWrongWithTheExchange(t *testing.T) {
 	}
 }
 
+func TestEveryDialectAnswersTheFaultsThatAreScripted(t *testing.T) {
+	for name, d := range allDialects() {
+		t.Run(string(name), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &gateway{}
+				s := start(t, Options{Accounts: []Account{d.account}, Delays: &Delays{Sent: time.Second, Delivered: 2 * time.Second, Read: 3 * time.Second}}, g)
+				// under is the answer under a fault, and all that is reported within
+				// so long.
+				under := func(script string, within time.Duration) (got answer, statuses []string) {
+					t.Helper()
+					before := len(g.statuses(t))
+					fault(t, s, script)
+					got = d.send(t, s, "46732001122")
+					wait(within)
+					statuses = g.statuses(t)[before:]
+					control(t, s, http.MethodDelete, "/faults", "", nil)
+					return got, statuses
+				}
+				_, usual := under(`{"fault":"slow","delay_ms":1}`, time.Minute)
+				if len(usual) < 2 {
+					t.Fatalf("usually %q is reported", usual)
+				}
+				for _, f := range []struct {
+					fault      string
+					status     int
+					retryAfter string
+				}{
+					{`{"fault":"throttle","retry_after_s":7}`, http.StatusTooManyRequests, "7"},
+					{`{"fault":"pair_limit"}`, http.StatusTooManyRequests, ""},
+					{`{"fault":"server_error"}`, 0, ""},
+					{`{"fault":"bare_error","status":504}`, http.StatusGatewayTimeout, ""},
+					{`{"fault":"wrong_token"}`, http.StatusUnauthorized, ""},
+				} {
+					got, statuses := under(f.fault, time.Minute)
+					if f.status != 0 && got.status != f.status || f.status == 0 && got.status < 500 || len(statuses) != 0 {
+						t.Errorf("%s: %d %s, and reported %q", f.fault, got.status, got.body, statuses)
+					}
+					if after := got.header.Get("Retry-After"); f.retryAfter != "" && after != f.retryAfter {
+						t.Errorf("%s: Retry-After %q", f.fault, after)
+					}
+				}
+				begun := time.Now()
+				got, _ := under(`{"fault":"slow","delay_ms":1500}`, 0)
+				diff(t, "a slow answer", []any{got.status, time.Since(begun)}, []any{d.taken, 1500 * time.Millisecond})
+				wait(time.Minute)
+
+				got, _ = under(`{"fault":"id_missing"}`, time.Minute)
+				diff(t, "an answer without ids", []any{got.status, json.Valid([]byte(got.body))}, []any{d.taken, true})
+				_, doubled := under(`{"fault":"callbacks_doubled"}`, time.Minute)
+				diff(t, "doubled", len(doubled), 2*len(usual))
+				_, reversed := under(`{"fault":"callbacks_reversed"}`, time.Minute)
+				diff(t, "reversed", []string{reversed[0], reversed[len(reversed)-1]}, []string{usual[len(usual)-1], usual[0]})
+				_, none := under(`{"fault":"callbacks_none"}`, time.Minute)
+				diff(t, "none", len(none), 0)
+				_, soon := under(`{"fault":"callbacks_late","delay_ms":60000}`, 30*time.Second)
+				diff(t, "late", len(soon), 0)
+				wait(time.Hour)
+				_, failed := under(`{"fault":"callbacks_failed"}`, time.Minute)
+				if last := failed[len(failed)-1]; !strings.HasPrefix(strings.ToLower(last), "failed") {
+					t.Errorf("failed: %q is reported", failed)
+				}
+			})
+		})
+	}
+}
+
 // TestEveryDialectAtOnce is for the race detector: nobody waits for anybody, and
 // what is counted adds up.
 func TestEveryDialectAtOnce(t *testing.T) {
@@ -132,6 +199,9 @@ func TestEveryDialectAtOnce(t *testing.T) {
 		},
 		func(int) { do(t, s, request(t, "/v1/contacts", "OPTOKEN", `{"contacts":["250788120017"]}`)) },
 		func(int) { s.stats() },
+		func(int) {
+			control(t, s, http.MethodPost, "/accounts", `{"account":"cloud","window":false,"templates":[]}`, nil)
+		},
 	} {
 		wg.Go(func() {
 			for i := range rounds {

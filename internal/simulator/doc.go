@@ -35,6 +35,8 @@
 //	GET    /_sim/messages?since=N&limit=   the ledger, the oldest first: a Page. It is searched
 //	                          with account=, recipient=, message_id= and correlation=
 //	GET    /_sim/stats        Stats
+//	GET    /_sim/accounts     {"accounts":[Rules]}: rate, pair limit, window, opt-in and templates in force
+//	POST   /_sim/accounts     Rules, of which only what is there is set
 //	POST   /_sim/reset
 //	GET    /_sim/faults
 //	POST   /_sim/faults       one Fault

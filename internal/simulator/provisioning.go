@@ -463,8 +463,9 @@ func (p *provisioning) templates(pr *project) []provTemplate {
 		if a.ProjectID != pr.id {
 			continue
 		}
-		for i := range a.Templates {
-			t := &a.Templates[i]
+		templates := a.rules().templates()
+		for i := range templates {
+			t := &templates[i]
 			language := strings.ToUpper(t.Language)
 			if slices.ContainsFunc(all, func(o provTemplate) bool { return o.Name == t.Name && o.Language == language }) {
 				continue

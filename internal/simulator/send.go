@@ -147,13 +147,14 @@ const (
 // recipient's digits, by the faults in force, the later winning.
 func (s *Simulator) behaviour(a *account, m *message, to string) behaviour {
 	var b behaviour
+	rules := a.rules()
 	switch {
 	case m.doom != nil:
 		b.events = []event{*m.doom}
-	case a.OptIn && !a.optedIn(to, m.at):
+	case *rules.OptIn && !a.optedIn(to, m.at):
 		x, _ := a.dialect.magic(magicNoOptIn)
 		b.overlay(x.behaviour)
-	case a.Window && m.template == nil && !a.windowOpen(to, m.at):
+	case *rules.Window && m.template == nil && !a.windowOpen(to, m.at):
 		x, _ := a.dialect.magic(magicNoWindow)
 		b.overlay(x.behaviour)
 	}

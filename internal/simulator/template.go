@@ -4,13 +4,13 @@ import "slices"
 
 // Template is a message template as sends name it.
 type Template struct {
-	Name     string
-	Language string   // en, en_US
-	Category string   // empty: UTILITY
-	State    string   // APPROVED, PAUSED, DISABLED, PENDING or REJECTED; empty: APPROVED
-	Header   string   // kind of the header's parameter: text, image, video, document or location; empty: none
-	Body     int      // parameters of the body
-	Buttons  []string // kinds of the buttons in order: quick_reply, url (with a parameter), copy_code, flow; empty: one without a parameter
+	Name     string   `json:"name"`
+	Language string   `json:"language"`           // en, en_US
+	Category string   `json:"category,omitempty"` // empty: UTILITY
+	State    string   `json:"state,omitempty"`    // APPROVED, PAUSED, DISABLED, PENDING or REJECTED; empty: APPROVED
+	Header   string   `json:"header,omitempty"`   // kind of the header's parameter: text, image, video, document or location; empty: none
+	Body     int      `json:"body,omitempty"`     // parameters of the body
+	Buttons  []string `json:"buttons,omitempty"`  // kinds of the buttons in order: quick_reply, url (with a parameter), copy_code, flow; empty: one without a parameter
 }
 
 func (t *Template) state() string { return orText(t.State, "APPROVED") }
@@ -38,18 +38,19 @@ const (
 )
 
 // fit judges a use, nil if there is none, of a template of the account.
-func (a *Account) fit(u *templateUse) templateFit {
-	if a.Templates == nil || u == nil {
+func (a *account) fit(u *templateUse) templateFit {
+	templates := a.rules().templates()
+	if templates == nil || u == nil {
 		return templateFits
 	}
-	i := slices.IndexFunc(a.Templates, func(t Template) bool { return t.Name == u.name && t.Language == u.language })
+	i := slices.IndexFunc(templates, func(t Template) bool { return t.Name == u.name && t.Language == u.language })
 	if i < 0 {
-		if slices.ContainsFunc(a.Templates, func(t Template) bool { return t.Name == u.name }) {
+		if slices.ContainsFunc(templates, func(t Template) bool { return t.Name == u.name }) {
 			return templateNoLanguage
 		}
 		return templateUnknown
 	}
-	t := &a.Templates[i]
+	t := &templates[i]
 	switch t.state() {
 	case "PAUSED":
 		return templatePaused
