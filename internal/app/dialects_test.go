@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // sent is what is read of a message.
@@ -135,7 +136,7 @@ func TestEachWayToAnOnPremisesHost(t *testing.T) {
 func TestCallbacksOfAnOnPremisesHost(t *testing.T) {
 	t.Parallel()
 	i := installWith(t, false, hosts)
-	const failed = `{"statuses":[{"id":"gBEG1","status":"failed","timestamp":"1533332775","errors":[{"code":402,"title":"Business eligibility"}]}]}`
+	failed := fmt.Sprintf(`{"statuses":[{"id":"gBEG1","status":"failed","timestamp":"%d","errors":[{"code":402,"title":"Business eligibility"}]}]}`, time.Now().Unix())
 	post := func(query, body string) int {
 		resp, err := http.Post("http://"+i.addr+"/callbacks/bearer"+query, "application/json", strings.NewReader(body))
 		if err != nil {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"slices"
 	"time"
 )
 
@@ -182,7 +181,15 @@ type Halt struct {
 	Outcome Outcome // throttled or suspended
 	Reason  string
 	Scope   Scope
+	At      time.Time // when it was said; zero: it doesn't say
 }
+
+// haltNews is for how long what was said of an account stands. Providers repeat
+// callbacks for days; one that comes so late says nothing of now.
+const haltNews = 15 * time.Minute
+
+// Stale reports whether the word is too old to be heeded.
+func (h Halt) Stale(now time.Time) bool { return !h.At.IsZero() && now.Sub(h.At) > haltNews }
 
 // suspendedHalt is long, for nobody tries in between: what is sent to a provider
 // that suspends an account by callbacks is taken first and fails then.
@@ -204,6 +211,16 @@ func (r Result) Halt() (h Halt, ok bool) {
 	return h, true
 }
 
+// Blame is what a failure that a callback tells means for the account, of a
+// provider whose errors are known by their class alone: one that suspends the
+// sender fails whatever comes next.
+func Blame(e *Error) Result {
+	if e == nil || e.Class != ClassSuspended {
+		return Result{Outcome: OutcomeRejected, Error: e}
+	}
+	return Result{Outcome: OutcomeSuspended, Scope: ScopeAccount, Error: e}
+}
+
 // Callback is what one provider callback carries.
 type Callback struct {
 	Receipts []Receipt
@@ -211,11 +228,24 @@ type Callback struct {
 	Halts    []Halt
 }
 
-// Halt adds what follows for the account from a result, once.
-func (c *Callback) Halt(r Result) {
-	if h, ok := r.Halt(); ok && !slices.Contains(c.Halts, h) {
-		c.Halts = append(c.Halts, h)
+// Halt adds what follows for the account from a result, once; at is when it was
+// said, or zero. Of the same said at several times the latest counts.
+func (c *Callback) Halt(r Result, at time.Time) {
+	h, ok := r.Halt()
+	if !ok {
+		return
 	}
+	for i := range c.Halts {
+		told := &c.Halts[i]
+		if h.At = told.At; h == *told {
+			if at.After(told.At) {
+				told.At = at
+			}
+			return
+		}
+	}
+	h.At = at
+	c.Halts = append(c.Halts, h)
 }
 
 // Empty reports whether nothing is to be done about it.

@@ -189,9 +189,9 @@ func TestWhatACallbackTellsOfTheAccountHaltsIt(t *testing.T) {
 		result Result
 		want   []Halt
 	}{
-		{"a limit, for as long as it says", Result{Outcome: OutcomeThrottled, Scope: ScopeAccount, RetryAfter: time.Minute, Error: because}, []Halt{{time.Minute, OutcomeThrottled, "why", ScopeAccount}}},
-		{"a suspension, for long", Result{Outcome: OutcomeSuspended, Scope: ScopePortfolio, Error: because}, []Halt{{15 * time.Minute, OutcomeSuspended, "why", ScopePortfolio}}},
-		{"a suspension that says for how long", Result{Outcome: OutcomeSuspended, Scope: ScopeApp, RetryAfter: time.Hour}, []Halt{{time.Hour, OutcomeSuspended, "", ScopeApp}}},
+		{"a limit, for as long as it says", Result{Outcome: OutcomeThrottled, Scope: ScopeAccount, RetryAfter: time.Minute, Error: because}, []Halt{{For: time.Minute, Outcome: OutcomeThrottled, Reason: "why", Scope: ScopeAccount}}},
+		{"a suspension, for long", Result{Outcome: OutcomeSuspended, Scope: ScopePortfolio, Error: because}, []Halt{{For: 15 * time.Minute, Outcome: OutcomeSuspended, Reason: "why", Scope: ScopePortfolio}}},
+		{"a suspension that says for how long", Result{Outcome: OutcomeSuspended, Scope: ScopeApp, RetryAfter: time.Hour}, []Halt{{For: time.Hour, Outcome: OutcomeSuspended, Scope: ScopeApp}}},
 		{"a limit of a template is not the account's", Result{Outcome: OutcomeThrottled, Scope: ScopeTemplate, RetryAfter: time.Minute}, nil},
 		{"nor is one of a pair", Result{Outcome: OutcomeThrottled, Scope: ScopePair, RetryAfter: time.Minute}, nil},
 		{"a limit without a time", Result{Outcome: OutcomeThrottled, Scope: ScopeAccount}, nil},
@@ -200,8 +200,8 @@ func TestWhatACallbackTellsOfTheAccountHaltsIt(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var c Callback
-			c.Halt(tc.result)
-			c.Halt(tc.result) // told twice is told once
+			c.Halt(tc.result, time.Time{})
+			c.Halt(tc.result, time.Time{}) // told twice is told once
 			if !slices.Equal(c.Halts, tc.want) || c.Empty() != (tc.want == nil) {
 				t.Errorf("halts %+v, want %+v", c.Halts, tc.want)
 			}

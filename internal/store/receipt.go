@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -72,6 +73,9 @@ func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gatew
 			string(in.From), in.At.UnixMilli(), window, string(in.Consent), string(in.Moved))...)
 	}
 	for _, h := range c.Halts {
+		if h.Stale(time.Now()) {
+			continue
+		}
 		holdScript.EvalSha(ctx, pipe, keys, s.args(account, h.For.Milliseconds(), h.Reason, string(h.Scope), string(h.Outcome))...)
 	}
 	cmds, err := pipe.Exec(ctx)

@@ -131,7 +131,10 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 		c.Receipts = p.receipt(w.at(), w.Submit)
 	}
 	if w.Delivery != nil {
-		c.Receipts = append(c.Receipts, p.receipt(w.at(), w.Delivery)...)
+		for _, r := range p.receipt(w.at(), w.Delivery) {
+			c.Receipts = append(c.Receipts, r)
+			c.Halt(gateway.Blame(r.Error), r.At)
+		}
 	}
 	if own := p.settings.AppID; w.AppID != "" && own != "" && string(w.AppID) != own {
 		return c, nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender/whatsapp"
@@ -141,14 +142,14 @@ func (p *Provider) read(v *value, out *gateway.Callback) {
 		}
 		out.Receipts = append(out.Receipts, r)
 		if ours {
-			out.Halt(why)
+			out.Halt(why, r.At)
 		}
 	}
 	if !ours {
 		return
 	}
 	for i := range v.Errors {
-		out.Halt(p.reason(v.Errors[i : i+1]))
+		out.Halt(p.reason(v.Errors[i:i+1]), time.Time{})
 	}
 	for i := range v.Messages {
 		out.Inbound = append(out.Inbound, inbound(&v.Messages[i])...)

@@ -333,7 +333,7 @@ func TestErrorTable(t *testing.T) {
 				LostFile: c.code == 1006, // what isn't a contact is a file
 			}
 			told := gateway.Callback{Receipts: []gateway.Receipt{failed}}
-			told.Halt(want)
+			told.Halt(want, failed.At)
 			parses(t, fmt.Sprintf(`{"statuses":[{"id":"gBEG1","status":"failed","timestamp":"1533332775","errors":[{"code":%d,"title":"t","details":"d"}]}]}`, c.code), told)
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"time"
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender/whatsapp"
@@ -89,13 +90,13 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 		r, why, ok := p.receipt(&s)
 		if ok {
 			out.Receipts = append(out.Receipts, r)
-			out.Halt(why)
+			out.Halt(why, r.At)
 		}
 	}
 	for _, raw := range entries(body["errors"]) {
 		var w wireError
 		if whatsapp.Decode(raw, &w) == nil {
-			out.Halt(p.reason([]wireError{w}))
+			out.Halt(p.reason([]wireError{w}), time.Time{})
 		}
 	}
 	seen := map[whatsapp.Loose]bool{} // hosts may repeat a message within one callback

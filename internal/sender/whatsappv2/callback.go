@@ -102,7 +102,7 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 				p.note(&out, string(cmp.Or(s.ID, s.MessageID)), &s.report)
 			}
 			for i := range c.Value.Errors { // of no message
-				out.Halt(p.reason(&c.Value.Errors[i]))
+				out.Halt(p.reason(&c.Value.Errors[i]), time.Time{})
 			}
 			for i := range c.Value.Messages {
 				out.Inbound = append(out.Inbound, inbound(&c.Value.Messages[i])...)
@@ -120,7 +120,7 @@ func (p *Provider) note(out *gateway.Callback, id string, s *report) {
 	}
 	out.Receipts = append(out.Receipts, r)
 	if r.Status == gateway.StatusFailed {
-		out.Halt(p.reason(s.fault()))
+		out.Halt(p.reason(s.fault()), r.At)
 	}
 }
 

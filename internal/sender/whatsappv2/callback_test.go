@@ -145,9 +145,13 @@ func said(at int64, words ...string) gateway.Callback {
 	return c
 }
 
-// halted adds that nothing may begin for the account.
+// halted adds that nothing may begin for the account, as of the last receipt.
 func halted(c gateway.Callback, d time.Duration, o gateway.Outcome, reason string) gateway.Callback {
-	c.Halts = append(c.Halts, gateway.Halt{For: d, Outcome: o, Reason: reason, Scope: gateway.ScopeAccount})
+	h := gateway.Halt{For: d, Outcome: o, Reason: reason, Scope: gateway.ScopeAccount}
+	if n := len(c.Receipts); n > 0 {
+		h.At = c.Receipts[n-1].At
+	}
+	c.Halts = append(c.Halts, h)
 	return c
 }
 
