@@ -178,10 +178,7 @@ func (in *Ingress) receive(w http.ResponseWriter, r *http.Request, message gatew
 		if namesOther(c, message) {
 			return resultOtherMessage, nil
 		}
-		c.Inbound = nil // the URL vouches for one message of ours, and for nobody's words
-		if len(c.Receipts) == 0 {
-			c.Halts = nil // nor for what isn't about that message
-		}
+		c.Inbound, c.Halts = nil, nil // the URL vouches for one message of ours, and for nobody's words
 	}
 	in.listen(&c, account)
 	if foreign := correlate(&c, account, message); foreign > 0 {

@@ -266,12 +266,13 @@ func (s *Store) records(ctx context.Context, ids []gateway.MessageID) ([]gateway
 		return nil, unavailable("list", "records", err)
 	}
 	out := make([]gateway.Record, 0, len(ids))
-	for i, cmd := range cmds {
+	for i, id := range ids {
+		cmd := cmds[i]
 		if len(cmd.fields.Val()) == 0 {
 			continue
 		}
 		cancelled, _ := cmd.cancelled.Val()[0].(string)
-		r, err := decodeRecord(ids[i], cmd.fields.Val(), cancelled)
+		r, err := decodeRecord(id, cmd.fields.Val(), cancelled)
 		if err != nil {
 			return nil, fmt.Errorf("list: %w", err)
 		}

@@ -875,6 +875,17 @@ func TestACallbackHaltsTheAccount(t *testing.T) {
 	})
 }
 
+func TestWhatWasSaidLongAgoHaltsNothing(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.must(b.Apply(t.Context(), shop, gateway.Callback{Halts: []gateway.Halt{
+			{For: time.Hour, Outcome: gateway.OutcomeSuspended, Scope: gateway.ScopeAccount, At: time.Now().Add(-16 * time.Minute)},
+		}}))
+		if got, err := b.State(t.Context(), shop); err != nil || got.Hold != nil {
+			t.Errorf("hold %+v, %v", got.Hold, err)
+		}
+	})
+}
+
 func TestStateOfAnAccount(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		b.accept(text("+46732001122", "x"))

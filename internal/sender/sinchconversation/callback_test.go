@@ -240,6 +240,9 @@ func TestReasons(t *testing.T) {
 			if diff := cmp.Diff(want, r); diff != "" {
 				t.Errorf("receipt (-want +got):\n%s", diff)
 			}
+			if halted := len(got.Halts) == 1 && got.Halts[0].Outcome == gateway.OutcomeSuspended; halted != (c.class == suspended) {
+				t.Errorf("halts %+v", got.Halts)
+			}
 		})
 	}
 }

@@ -227,7 +227,6 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 		r := gateway.Receipt{ProviderMessageID: s.id(), Status: status, At: s.Timestamp.Time}
 		if status == gateway.StatusFailed {
 			r.Error, r.Suppress = p.failure(s), s.suppression()
-			c.Halt(gateway.Blame(r.Error), r.At)
 		}
 		c.Receipts = append(c.Receipts, r)
 	}
