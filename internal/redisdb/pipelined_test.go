@@ -51,9 +51,9 @@ func TestAScriptThatFailsSpoilsNoOther(t *testing.T) {
 		rdb := pipelined(t, url, redisdb.ForAPI)
 		scripts := map[string]func(*redis.Cmd) bool{
 			`return redis.error_reply('ODD as told')`: func(c *redis.Cmd) bool { return redis.HasErrorPrefix(c.Err(), "ODD") },
-			`return nil`:                              func(c *redis.Cmd) bool { return errors.Is(c.Err(), redis.Nil) },
-			`return redis.call('NONSENSE')`:           func(c *redis.Cmd) bool { return c.Err() != nil },
-			`return 7`:                                func(c *redis.Cmd) bool { n, err := c.Int(); return n == 7 && err == nil },
+			`return nil`:                    func(c *redis.Cmd) bool { return errors.Is(c.Err(), redis.Nil) },
+			`return redis.call('NONSENSE')`: func(c *redis.Cmd) bool { return c.Err() != nil },
+			`return 7`:                      func(c *redis.Cmd) bool { n, err := c.Int(); return n == 7 && err == nil },
 		}
 		var callers sync.WaitGroup
 		for range 20 {
