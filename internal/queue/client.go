@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// ringGap is how long one ring stands for those that follow it. A lane stays
-	// open longer than this after a ring, so what was enqueued meanwhile is seen.
-	ringGap = 100 * time.Millisecond
+	// ringGap is how long one ring stands for those that follow it. A lane is
+	// looked into once more after that, so what was enqueued meanwhile is seen.
+	ringGap = 20 * time.Millisecond
 
 	// noTimeout outlasts every message: how long a task may take is the desk's
 	// business, but asynq insists on a bound.
@@ -68,7 +68,7 @@ func (c *Client) Enqueue(ctx context.Context, account gateway.AccountID, t gatew
 }
 
 // Ring tells the lane's owner that there is work. Call it after the enqueue is
-// acknowledged. Rings of one lane within 100 ms are one. A ring may get lost;
+// acknowledged. Rings of one lane within 20 ms are one. A ring may get lost;
 // the due index catches what it was for.
 func (c *Client) Ring(ctx context.Context, account gateway.AccountID, p gateway.Priority) error {
 	payload := ringPayload(account, p)

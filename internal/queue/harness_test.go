@@ -295,7 +295,7 @@ func start(t *testing.T, url string, w *world, accounts []gateway.AccountID, cha
 		Redis: connect(t, url, redisdb.ForWorker), Liveness: liveness,
 		Accounts: func() []gateway.AccountID { return accounts }, Revision: func() int64 { return 1 },
 		Open: w.open, Due: w, Log: testLog(),
-		TTL: testTTL, Renew: testRenew, Poll: 5 * time.Millisecond, Idle: testIdle, DrainTimeout: 5 * time.Second,
+		TTL: testTTL, Renew: testRenew, Idle: testIdle, DrainTimeout: 5 * time.Second,
 	}
 	if change != nil {
 		change(&o)

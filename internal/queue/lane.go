@@ -21,9 +21,16 @@ const (
 
 	// forwardEvery is how often asynq brings back tasks of its retry set: those
 	// its own recovery found, 60 to 120 s after a crash, and those that step
-	// aside. A lane with one that is due within linger stays open for it.
-	forwardEvery = time.Second
-	linger       = forwardEvery + forwardEvery/2
+	// aside. It costs two commands a queue, so it is done rarely in a lane that was
+	// opened for something else. A lane with a task that comes back within linger
+	// stays open for it.
+	forwardEvery  = time.Second
+	forwardRarely = 15 * time.Second
+	linger        = forwardEvery + forwardEvery/2
+
+	// checkEvery is asynq's wait after it found nothing; whether it asks Redis at
+	// all is the bell's business.
+	checkEvery = time.Millisecond
 
 	// stepAsideDelay is how long a task waits that failed again and again.
 	stepAsideDelay = 30 * time.Second
@@ -40,6 +47,7 @@ type lane struct {
 	desk     Desk
 	line     *line
 	client   *linedClient
+	forward  time.Duration // between looks into asynq's retry set
 	server   *asynq.Server
 	log      *slog.Logger
 
@@ -66,17 +74,17 @@ func (l *lane) open(bound context.Context, account gateway.AccountID, o *Options
 	for i, queue := range queues {
 		weights[queue] = len(queues) - i
 	}
-	l.client = &linedClient{UniversalClient: o.Redis, line: l.line, bound: bound}
-	if len(queues) > 1 {
-		l.client.first = pendingKey(queues[0])
+	l.client = &linedClient{UniversalClient: o.Redis, line: l.line, bell: newBell(), bound: bound}
+	for _, queue := range queues {
+		l.client.queues = append(l.client.queues, pendingKey(queue))
 	}
 	l.server = asynq.NewServerFromRedisClient(l.client, asynq.Config{
 		Concurrency:              laneConcurrency,
 		Queues:                   weights,
 		StrictPriority:           true,
-		TaskCheckInterval:        o.Poll,
+		TaskCheckInterval:        checkEvery,
 		ShutdownTimeout:          shutdownTimeout,
-		DelayedTaskCheckInterval: forwardEvery,
+		DelayedTaskCheckInterval: l.forward,
 		JanitorInterval:          time.Hour, // nothing is retained
 		Logger:                   asynqLog{l.log},
 		LogLevel:                 asynq.WarnLevel,
@@ -108,6 +116,7 @@ func (l *lane) idleAt(idle time.Duration) time.Time {
 // Redis does.
 func (l *lane) close() {
 	l.closing.Store(true)
+	l.client.bell.close()
 	l.server.Shutdown()
 	close(l.closed)
 }

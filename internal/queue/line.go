@@ -140,25 +140,61 @@ func await(ctx context.Context, event, other <-chan struct{}) bool {
 type linedClient struct {
 	redis.UniversalClient
 	line  *line
+	bell  *bell
 	bound context.Context
 
-	// first is the pending list that is served first, of a lane that has two;
-	// barren is until when it isn't asked, for it was found empty.
-	first  string
-	barren atomic.Pointer[time.Time]
+	// queues are the pending lists, the one served first at the front. Of two, the
+	// first isn't asked until barren, if it was found empty.
+	queues  []string
+	barren  atomic.Pointer[time.Time]
+	reasons int // of the look under way; asynq looks from one goroutine
 }
 
 // barrenFor is how long a lane's retries aren't asked for after there were none.
 // asynq would ask before each task, which is a third of a task's cost.
 const barrenFor = 100 * time.Millisecond
 
-// lookAgain has the next dequeue ask all queues.
-func (c *linedClient) lookAgain() { c.barren.Store(nil) }
+// ring has the server look into all queues.
+func (c *linedClient) ring() {
+	c.barren.Store(nil)
+	c.bell.ring()
+}
 
-// skips reports whether the dequeue is of the list that was found empty.
-func (c *linedClient) skips(keys []string) bool {
-	until := c.barren.Load()
-	return until != nil && keys[0] == c.first && time.Now().Before(*until)
+// dequeue asks a pending list for a task, once there is a reason to.
+func (c *linedClient) dequeue(ctx context.Context, list string, call func() *redis.Cmd) *redis.Cmd {
+	first, last := list == c.queues[0], list == c.queues[len(c.queues)-1]
+	if first {
+		var ok bool
+		if c.reasons, ok = c.bell.await(ctx); !ok {
+			return nothing(ctx)
+		}
+	}
+	if until := c.barren.Load(); first && !last && until != nil && time.Now().Before(*until) {
+		return nothing(ctx)
+	}
+	cmd := call()
+	id, found := dequeued(cmd)
+	switch err := cmd.Err(); {
+	case found:
+		c.line.leave(id)
+	case err == redis.Nil: //nolint:errorlint // go-redis returns the value itself
+		if last {
+			c.bell.foundNothing(c.reasons)
+		} else {
+			until := time.Now().Add(barrenFor)
+			c.barren.Store(&until)
+		}
+	case err != nil && !unknownScript(err):
+		pause(ctx, calmDown)
+	}
+	return cmd
+}
+
+// nothing is the answer of an empty list.
+func nothing(ctx context.Context) *redis.Cmd {
+	cmd := redis.NewCmd(ctx)
+	cmd.SetErr(redis.Nil)
+	return cmd
 }
 
 // EvalSha runs a script of asynq's.
@@ -191,19 +227,11 @@ func (c *linedClient) bounded(ctx context.Context) (context.Context, context.Can
 func (c *linedClient) run(ctx context.Context, keys []string, args []any, call func() *redis.Cmd) (cmd *redis.Cmd) {
 	switch {
 	case isDequeue(keys):
-		if c.skips(keys) {
-			cmd = redis.NewCmd(ctx)
-			cmd.SetErr(redis.Nil)
-			return cmd
-		}
+		return c.dequeue(ctx, keys[0], call)
+	case isForward(keys):
 		cmd = call()
-		if id, ok := dequeued(cmd); ok {
-			c.line.leave(id)
-		} else if cmd.Err() == redis.Nil && keys[0] == c.first { //nolint:errorlint // go-redis returns the value itself
-			until := time.Now().Add(barrenFor)
-			c.barren.Store(&until)
-		} else if err := cmd.Err(); err != nil && err != redis.Nil && !unknownScript(err) { //nolint:errorlint // go-redis returns the value itself
-			pause(ctx, calmDown)
+		if n, err := cmd.Int(); err == nil && n > 0 {
+			c.ring()
 		}
 		return cmd
 	case isRequeue(keys):
@@ -222,13 +250,17 @@ func (c *linedClient) run(ctx context.Context, keys []string, args []any, call f
 func unknownScript(err error) bool { return redis.HasErrorPrefix(err, "NOSCRIPT") }
 
 // The scripts are told apart by the keys they are given (asynq v0.26,
-// internal/rdb: Dequeue, Requeue). The tests of order fail if that changes.
+// internal/rdb: Dequeue, Requeue, forward). The tests of order fail if that changes.
 func isDequeue(keys []string) bool {
 	return len(keys) == 4 && strings.HasSuffix(keys[0], "}:pending") && strings.HasSuffix(keys[1], "}:paused")
 }
 
 func isRequeue(keys []string) bool {
 	return len(keys) == 4 && strings.HasSuffix(keys[0], "}:active") && strings.HasSuffix(keys[2], "}:pending")
+}
+
+func isForward(keys []string) bool {
+	return len(keys) == 2 && (strings.HasSuffix(keys[0], "}:retry") || strings.HasSuffix(keys[0], "}:scheduled")) && strings.HasSuffix(keys[1], "}:pending")
 }
 
 // taskIDField is the id in asynq's TaskMessage (v0.26, internal/proto).

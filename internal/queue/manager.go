@@ -63,8 +63,7 @@ type Options struct {
 
 	TTL          time.Duration // of the liveness key; 5 s
 	Renew        time.Duration // between renewals; 1.5 s
-	Poll         time.Duration // of an open lane whose queues are empty; 10 ms
-	Idle         time.Duration // after which a lane closes; 300 ms
+	Idle         time.Duration // after which a lane closes; 10 s
 	DrainTimeout time.Duration // for calls begun when an account is let go; 30 s
 }
 
@@ -76,8 +75,7 @@ func (o *Options) setDefaults() {
 	}
 	set(&o.TTL, 5*time.Second)
 	set(&o.Renew, 1500*time.Millisecond)
-	set(&o.Poll, 10*time.Millisecond)
-	set(&o.Idle, 300*time.Millisecond)
+	set(&o.Idle, 10*time.Second)
 	set(&o.DrainTimeout, 30*time.Second)
 }
 
@@ -95,9 +93,9 @@ func (o *Options) validate() error {
 	require(o.Open != nil, "Open is missing")
 	require(o.Due != nil, "Due is missing")
 	require(o.Log != nil, "Log is missing")
-	require(o.Poll > 0 && o.DrainTimeout > 0, "Poll and DrainTimeout must be above 0")
+	require(o.DrainTimeout > 0, "DrainTimeout must be above 0")
 	require(o.Renew > 0 && o.TTL >= 2*o.Renew, "TTL must allow for a missed renewal")
-	require(o.Idle > ringGap, "Idle must be longer than one ring stands for others")
+	require(o.Idle > silence, "Idle must be longer than one ring stands for others")
 	return errors.Join(errs...)
 }
 

@@ -84,6 +84,7 @@ type laneSlot struct {
 	wanted   bool      // there may be something in its queues
 	notUntil time.Time // it stays closed after a failure
 	returnAt time.Time // a task that stepped aside comes back
+	returned bool      // it is opened for such a task
 	strays   []stray   // the oldest first
 
 	mu       sync.Mutex
@@ -514,7 +515,7 @@ func (s *seat) want(p gateway.Priority) {
 	slot.wanted = true
 	if slot.lane != nil {
 		slot.lane.touch()
-		slot.lane.client.lookAgain()
+		slot.lane.client.ring()
 	}
 }
 
@@ -542,7 +543,7 @@ func (s *seat) tendLane(p gateway.Priority, slot *laneSlot, now time.Time) (agai
 		}
 	}
 	if !slot.returnAt.IsZero() && !slot.returnAt.After(now) {
-		slot.wanted, slot.returnAt = true, time.Time{}
+		slot.wanted, slot.returned, slot.returnAt = true, true, time.Time{}
 	}
 	if !slot.wanted || s.retired {
 		return slot.returnAt
@@ -562,9 +563,12 @@ func (s *seat) tendLane(p gateway.Priority, slot *laneSlot, now time.Time) (agai
 func (s *seat) openLane(p gateway.Priority, slot *laneSlot) error {
 	slot.takeFailed() // of the lane before
 	l := &lane{
-		priority: p, desk: s.desk, log: s.log,
+		priority: p, desk: s.desk, log: s.log, forward: forwardRarely,
 		failed:  func(id string, err error) bool { return s.taskFailed(p, slot, id, err) },
 		handled: slot.succeeded,
+	}
+	if !slot.returnAt.IsZero() || slot.returned {
+		l.forward, slot.returned = forwardEvery, false
 	}
 	if err := l.open(s.m.hard, s.lease.Account, &s.m.o); err != nil {
 		return err
@@ -580,7 +584,7 @@ func (s *seat) closeIdle(p gateway.Priority, slot *laneSlot, now time.Time) (aga
 	found, err := s.look(p)
 	s.noticeAll(found)
 	c := found[p]
-	if err != nil || c.pending > 0 || !c.returnAt.IsZero() && c.returnAt.Before(now.Add(linger)) {
+	if err != nil || c.pending > 0 || !c.returnAt.IsZero() && c.returnAt.Before(now.Add(max(linger, slot.lane.forward))) {
 		slot.lane.touch()
 		return slot.lane.idleAt(s.m.o.Idle)
 	}
