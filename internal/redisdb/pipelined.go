@@ -16,10 +16,10 @@ type pipeliner interface {
 	AsyncAutoPipelineWithOptions(*redis.AutoPipelineOptions) (*redis.AutoPipeliner, error)
 }
 
-// pipelined sends the scripts of concurrent callers together: one write and one
-// read for many of them, which is most of what a script costs both ends. They
-// run in the order in which they were asked for. Every other command goes its
-// own way.
+// pipelined sends the scripts of concurrent callers together, and what goes with
+// every message beside them: one write and one read for many, which is most of
+// what a short command costs both ends. They run in the order in which they were
+// asked for. Every other command goes its own way.
 type pipelined struct {
 	redis.UniversalClient
 	auto *redis.AutoPipeliner
@@ -43,34 +43,57 @@ func Pipelined(rdb redis.UniversalClient) (redis.UniversalClient, error) {
 
 // EvalSha implements redis.UniversalClient.
 func (p *pipelined) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
-	return p.submit(ctx, "evalsha", sha, keys, args)
+	return p.script(ctx, "evalsha", sha, keys, args)
 }
 
 // Eval implements redis.UniversalClient.
 func (p *pipelined) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
-	return p.submit(ctx, "eval", script, keys, args)
+	return p.script(ctx, "eval", script, keys, args)
 }
 
-func (p *pipelined) submit(ctx context.Context, command, script string, keys []string, args []any) *redis.Cmd {
-	if err := ctx.Err(); err != nil {
-		return failed(ctx, err)
-	}
+func (p *pipelined) script(ctx context.Context, command, script string, keys []string, args []any) *redis.Cmd {
 	all := make([]any, 0, 3+len(keys)+len(args))
 	all = append(all, command, script, len(keys))
 	for _, k := range keys {
 		all = append(all, k)
 	}
 	cmd := redis.NewCmd(ctx, append(all, args...)...)
-	if err := p.auto.Submit(ctx, cmd).WaitContext(ctx); err != nil && ctx.Err() != nil {
-		return failed(ctx, err) // cmd belongs to the pipeline still
+	if err := p.submit(ctx, cmd); err != nil {
+		cmd = redis.NewCmd(ctx)
+		cmd.SetErr(err)
 	}
 	return cmd
 }
 
-func failed(ctx context.Context, err error) *redis.Cmd {
-	cmd := redis.NewCmd(ctx)
-	cmd.SetErr(err)
+// ZRem implements redis.UniversalClient.
+func (p *pipelined) ZRem(ctx context.Context, key string, members ...any) *redis.IntCmd {
+	return p.number(ctx, append([]any{"zrem", key}, members...))
+}
+
+// Publish implements redis.UniversalClient.
+func (p *pipelined) Publish(ctx context.Context, channel string, message any) *redis.IntCmd {
+	return p.number(ctx, []any{"publish", channel, message})
+}
+
+func (p *pipelined) number(ctx context.Context, args []any) *redis.IntCmd {
+	cmd := redis.NewIntCmd(ctx, args...)
+	if err := p.submit(ctx, cmd); err != nil {
+		cmd = redis.NewIntCmd(ctx)
+		cmd.SetErr(err)
+	}
 	return cmd
+}
+
+// submit has the command sent and waits for its answer. An error says that ctx
+// ended first: then the command belongs to the pipeline still.
+func (p *pipelined) submit(ctx context.Context, cmd redis.Cmder) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := p.auto.Submit(ctx, cmd).WaitContext(ctx); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
 }
 
 // Master is a client of the node that has the key: rdb itself, but in a cluster.
