@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -120,6 +121,7 @@ func (s *Simulator) controlRoutes(mux *http.ServeMux) {
 		return http.StatusNoContent, nil, nil
 	})
 	handle("POST /_sim/challenge", s.postChallenge)
+	mux.HandleFunc("GET /_sim/stamps", s.showStamps)
 	mux.HandleFunc("GET /_sim/media/{name}", s.showMedia)
 }
 
@@ -153,6 +155,33 @@ func (s *Simulator) showMessages(r *http.Request) (int, any, error) {
 		return len(page.Messages) < limit && r.Context().Err() == nil
 	})
 	return http.StatusOK, page, nil
+}
+
+// Stamp is a line of the ledger's export: which message arrived when, and
+// nothing else.
+type Stamp struct {
+	Sequence    uint64 `json:"sequence"`
+	ReceivedNS  int64  `json:"received_ns"`
+	Account     string `json:"account"`
+	Correlation string `json:"correlation"`
+}
+
+// showStamps streams what the ledger holds after a sequence, the oldest first,
+// in memory that doesn't grow with it.
+func (s *Simulator) showStamps(w http.ResponseWriter, r *http.Request) {
+	since, err := strconv.ParseUint(cmp.Or(r.URL.Query().Get("since"), "0"), 10, 64)
+	if err != nil {
+		reply{status: http.StatusBadRequest, body: mustJSON(map[string]string{"error": "since: must be a sequence"})}.write(w)
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // a long ledger takes its time
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := bufio.NewWriterSize(w, 64<<10)
+	enc := json.NewEncoder(out)
+	s.ledger.each(since, s.accounts, func(e Entry) bool {
+		return enc.Encode(Stamp{e.Sequence, e.ReceivedNS, e.Account, e.Correlation}) == nil && r.Context().Err() == nil
+	})
+	_ = out.Flush() // a client that has gone
 }
 
 func (s *Simulator) stats() Stats {

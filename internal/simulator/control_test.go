@@ -78,6 +78,26 @@ func TestTheLedgerTellsWhatArrivedAndWhen(t *testing.T) {
 	}
 }
 
+func TestStampsAreTheWholeLedgerWithoutPages(t *testing.T) {
+	now := time.Unix(1_800_000_000, 123_456_789)
+	s := start(t, Options{Now: func() time.Time { return now }}, &gateway{})
+	stamps := func(query string) string {
+		got := do(t, s, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/_sim/stamps"+query, nil))
+		diff(t, "type of "+query, got.header.Get("Content-Type"), "application/x-ndjson")
+		return got.body
+	}
+	diff(t, "of nothing", stamps(""), "")
+	sendCloud(t, s, cloudTextTo("+16505551234"))
+	now = now.Add(time.Second)
+	sendSinch(t, s, sinchTextTo("46732001122"))
+	first := `{"sequence":1,"received_ns":1800000000123456789,"account":"cloud","correlation":"m-1"}` + "\n"
+	second := `{"sequence":2,"received_ns":1800000001123456789,"account":"sinch","correlation":""}` + "\n"
+	diff(t, "all", stamps(""), first+second)
+	diff(t, "after the first", stamps("?since=1"), second)
+	diff(t, "after the last", stamps("?since=2"), "")
+	diff(t, "a since that is no sequence", control(t, s, http.MethodGet, "/stamps?since=x", "", nil), http.StatusBadRequest)
+}
+
 func TestTheLedgerForgetsTheOldest(t *testing.T) {
 	l := newLedger(2 * chunkSize)
 	acc := newAccount(cloudAccount(), nil, 0, time.Now())

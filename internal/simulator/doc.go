@@ -34,6 +34,7 @@
 //
 //	GET    /_sim/messages?since=N&limit=   the ledger, the oldest first: a Page. It is searched
 //	                          with account=, recipient=, message_id= and correlation=
+//	GET    /_sim/stamps?since=N   the ledger as NDJSON, for who wants all of it: a Stamp a line
 //	GET    /_sim/stats        Stats
 //	GET    /_sim/accounts     {"accounts":[Rules]}: rate, pair limit, window, opt-in and templates in force
 //	POST   /_sim/accounts     Rules, of which only what is there is set
@@ -103,7 +104,8 @@
 //
 // # Faults
 //
-// A Fault says the same by request, for an account, a recipient or everyone.
+// A Fault says the same by request, for an account, a recipient (or all whose
+// digits begin so: "4673*") or everyone.
 // Of the faults that concern the exchange only the first that fits is applied
 // to a request; those that concern callbacks add up.
 //

@@ -45,7 +45,7 @@ const garbage = "<html><body>upstream said nothing</body></html>"
 // Fault makes something go wrong with the sends it fits.
 type Fault struct {
 	Account     string    `json:"account,omitempty"`   // empty: any
-	Recipient   string    `json:"recipient,omitempty"` // with or without '+'; empty: any
+	Recipient   string    `json:"recipient,omitempty"` // with or without '+'; with '*' at its end those that begin so; empty: any
 	Fault       FaultName `json:"fault"`
 	Count       int       `json:"count,omitempty"` // how many messages it meets; zero: until cleared
 	DelayMS     int64     `json:"delay_ms,omitempty"`
@@ -198,7 +198,7 @@ func (t *faultTable) take(account, recipient string, b *behaviour) {
 	defer t.mu.Unlock()
 	met := false
 	t.list = slices.DeleteFunc(t.list, func(f *activeFault) bool {
-		if f.Account != "" && f.Account != account || f.Recipient != "" && f.Recipient != recipient {
+		if f.Account != "" && f.Account != account || !f.concerns(recipient) {
 			return false
 		}
 		if f.behaviour.exchange() {
@@ -220,6 +220,14 @@ func (t *faultTable) take(account, recipient string, b *behaviour) {
 // recipientsCounted bounds the memory of those that misbehave at times; beyond
 // it they all begin anew.
 const recipientsCounted = 100_000
+
+// concerns reports whether the fault's recipient is this one.
+func (f *Fault) concerns(recipient string) bool {
+	if beginning, many := strings.CutSuffix(f.Recipient, "*"); many {
+		return strings.HasPrefix(recipient, beginning)
+	}
+	return f.Recipient == "" || f.Recipient == recipient
+}
 
 // accepts counts a message to a recipient that accepts only every so many.
 func (t *faultTable) accepts(account, recipient string, every int) bool {

@@ -177,6 +177,16 @@ func TestAFaultMeetsOnlyWhomItNames(t *testing.T) {
 	diff(t, "the recipient afterwards", summary(t, sendCloud(t, s, cloudTextTo("+16505551234"))), "200")
 }
 
+func TestAFaultMeetsAllRecipientsThatBeginAsItSays(t *testing.T) {
+	s := start(t, Options{}, &gateway{})
+	fault(t, s, `{"fault":"pair_limit","recipient":"+16505*"}`)
+	for to, want := range map[string]string{"+16505551234": "429 131056", "16505551235": "429 131056", "+16515551234": "200"} {
+		diff(t, to, summary(t, sendCloud(t, s, cloudTextTo(to))), want)
+	}
+	fault(t, s, `{"fault":"server_error","recipient":"*"}`)
+	diff(t, "everyone", summary(t, sendCloud(t, s, cloudTextTo("+16515551234"))), "500 131000")
+}
+
 func TestTheCountOfAFaultIsShownAsItRunsOut(t *testing.T) {
 	s := start(t, Options{}, &gateway{})
 	fault(t, s, `{"fault":"throttle","count":2}`)
