@@ -34,9 +34,16 @@ test-fast:
 fuzz:
 	scripts/fuzz $(FUZZTIME)
 
-## bench: benchmarks of packages
+## bench: docs/benchmarks.md; or only CASE=accept,dispatch RUNS=1 SCALE=0.1 REPEATS=0
 .PHONY: bench
 bench:
+	scripts/need redis-server
+	$(GO) build -trimpath -o bin/bench/ ./bench
+	bin/bench/bench $(if $(CASE),-case $(CASE)) $(if $(RUNS),-runs $(RUNS)) $(if $(SCALE),-scale $(SCALE)) $(if $(REPEATS),-repeats $(REPEATS))
+
+## bench-go: benchmarks of packages
+.PHONY: bench-go
+bench-go:
 	scripts/need redis-server
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
