@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
+	"sluice/bench/internal/load"
 	"sluice/bench/internal/stage"
 )
 
@@ -238,23 +238,22 @@ func trickle(ctx context.Context, t *trial) error {
 	}
 	pause(ctx, calm)
 	gap := 5 * time.Second / time.Duration(accounts)
-	var count int
+	count := int(t.during(40*time.Second, 5*time.Second) / gap)
+	var posted []load.Posted
 	err = t.busyness(ctx, s, workers[0], func() error {
-		posted, err := t.post(ctx, s, gap, int(t.during(40*time.Second, 5*time.Second)/gap), func(n int) int { return n % accounts })
-		if err != nil {
+		return t.commands(ctx, s, count, func() (err error) {
+			posted, err = t.post(ctx, s, gap, count, func(n int) int { return n % accounts })
 			return err
-		}
-		count = len(posted)
-		took, err := t.arrivals(ctx, s, posted)
-		if err != nil {
-			return err
-		}
-		t.latencies("post → provider", took)
-		return nil
+		})
 	})
 	if err != nil {
-		return fmt.Errorf("trickle: %w", err)
+		return err
 	}
+	took, err := t.arrivals(ctx, s, posted)
+	if err != nil {
+		return err
+	}
+	t.latencies("post → provider", took)
 	if err := t.resident("worker resident", workers[0]); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func paceChanges(ctx context.Context, t *trial) error {
 	}
 	limits := measure.Limits{Grace: saveGrace, Saves: []measure.Save{{Limit: limit}}}
 	var down measure.Span
-	end := time.Time{}
+	var end time.Time
 	err = t.measured(func() error {
 		if _, err := s.StartWorkers(ctx, 3); err != nil {
 			return err
@@ -104,7 +104,7 @@ func paceChanges(ctx context.Context, t *trial) error {
 			{"the rate is 80", func() error { return saveRate(s, &limits, 80) }, 10 * time.Second},
 			{"the rate is 20", func() error { return saveRate(s, &limits, 20) }, 14 * time.Second},
 		} {
-			t.progress("%s", step.what)
+			t.note("%s: %s", time.Now().Format("15:04:05.000"), step.what)
 			if err := step.do(); err != nil {
 				return fmt.Errorf("%s: %w", step.what, err)
 			}
@@ -124,7 +124,11 @@ func paceChanges(ctx context.Context, t *trial) error {
 		return err
 	}
 	arrived := times(stamps)
-	t.set("above the limit in force", "", float64(max(limits.Excess(arrived), 0)))
+	excess, at := limits.Excess(arrived)
+	t.set("above the limit in force", "", float64(max(excess, 0)))
+	if excess > 0 {
+		t.note("%d above the limit in the second from %s on", excess, at.Format("15:04:05.000"))
+	}
 	for len(arrived) > 0 && arrived[len(arrived)-1].After(end) {
 		arrived = arrived[:len(arrived)-1]
 	}

@@ -2,13 +2,13 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +35,10 @@ func (t *trial) do(ctx context.Context, s scenario) report.Run {
 	watch, err := startWatch(ctx, t.bin)
 	if err == nil {
 		err = s.run(ctx, t)
-		t.run.Stalled = watch.stalled(t.spans)
+		if times, longest := watch.stalls(t.spans); times > 0 {
+			t.run.Stalled = true
+			t.note("the machine stood still %d times, for %v at most", times, longest)
+		}
 		err = errors.Join(err, watch.stop())
 	}
 	for _, st := range t.stages {
@@ -84,9 +87,11 @@ func (t *trial) worked(ctx context.Context, s *stage.Stage, messages int, f func
 	for i, p := range processes {
 		before[i] = p.CPU()
 	}
-	if err := f(); err != nil {
+	load := stage.OwnCPU()
+	if err := t.commands(ctx, s, messages, f); err != nil {
 		return err
 	}
+	load = stage.OwnCPU() - load
 	each := func(name string, cpu time.Duration) {
 		t.set("CPU a message, "+name, " µs", float64(cpu.Microseconds())/float64(messages))
 	}
@@ -94,6 +99,40 @@ func (t *trial) worked(ctx context.Context, s *stage.Stage, messages int, f func
 		each(p.Name(), p.CPU()-before[i])
 	}
 	each("Redis of "+s.Name(), s.CPU(ctx)-redis)
+	each("load for "+s.Name(), load)
+	return nil
+}
+
+// commandsShown is how many commands are told of.
+const commandsShown = 12
+
+// commands notes what Redis was asked for each of so many messages.
+func (t *trial) commands(ctx context.Context, s *stage.Stage, messages int, f func() error) error {
+	before, err := s.CommandStats(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	after, err := s.CommandStats(ctx)
+	if err != nil {
+		return err
+	}
+	var all []stage.Command
+	for name, c := range after {
+		c.Calls -= before[name].Calls
+		c.Took -= before[name].Took
+		if c.Calls > 0 {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b stage.Command) int { return cmp.Compare(b.Took, a.Took) })
+	each := make([]string, 0, commandsShown)
+	for _, c := range all[:min(len(all), commandsShown)] {
+		each = append(each, fmt.Sprintf("%s %.1f (%.0f µs)", c.Name, float64(c.Calls)/float64(messages), float64(c.Took.Microseconds())/float64(messages)))
+	}
+	t.note("Redis of %s, commands a message: %s", s.Name(), strings.Join(each, ", "))
 	return nil
 }
 
@@ -312,8 +351,14 @@ type watch struct {
 	out     *os.File
 	done    chan struct{}
 
-	mu     sync.Mutex
-	stalls []time.Time
+	mu   sync.Mutex
+	late []stall
+}
+
+// stall is a tick that came late.
+type stall struct {
+	at  time.Time
+	gap time.Duration
 }
 
 func startWatch(ctx context.Context, bin string) (*watch, error) {
@@ -330,28 +375,29 @@ func startWatch(ctx context.Context, bin string) (*watch, error) {
 	go func() {
 		defer close(w.done)
 		for lines := bufio.NewScanner(read); lines.Scan() && ctx.Err() == nil; {
-			at, _, _ := strings.Cut(lines.Text(), " ")
-			ns, _ := strconv.ParseInt(at, 10, 64) // our own program writes it
+			var ns, ms int64
+			if _, err := fmt.Sscan(lines.Text(), &ns, &ms); err != nil {
+				continue // it was killed in the middle of a line
+			}
 			w.mu.Lock()
-			w.stalls = append(w.stalls, time.Unix(0, ns))
+			w.late = append(w.late, stall{time.Unix(0, ns), time.Duration(ms) * time.Millisecond})
 			w.mu.Unlock()
 		}
 	}()
 	return w, nil
 }
 
-// stalled reports whether the machine stood still in one of the spans.
-func (w *watch) stalled(spans []measure.Span) bool {
+// stalls is how often the machine stood still in the spans, and for how long at
+// most.
+func (w *watch) stalls(spans []measure.Span) (times int, longest time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, at := range w.stalls {
-		for _, s := range spans {
-			if s.Contains(at) {
-				return true
-			}
+	for _, l := range w.late {
+		if slices.ContainsFunc(spans, func(s measure.Span) bool { return s.Contains(l.at) }) {
+			times, longest = times+1, max(longest, l.gap)
 		}
 	}
-	return false
+	return times, longest
 }
 
 func (w *watch) stop() error {

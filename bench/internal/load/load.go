@@ -101,8 +101,7 @@ type Message struct {
 	at      int // of the number
 }
 
-// NewMessage makes a post of a text of so many bytes. Each of digit's numbers
-// has recipients of its own.
+// NewMessage makes a post of a text of so many bytes.
 func NewMessage(key, account, priority string, size int) *Message {
 	head := fmt.Sprintf(`{"account":%q,"to":"%s`, account, recipientHead)
 	body := fmt.Sprintf(`%s%s%s","type":"text","priority":%q,"text":{"body":"%s"}}`, head, number, recipientTail, priority, Text(size))
@@ -116,11 +115,6 @@ func NewMessage(key, account, priority string, size int) *Message {
 func (m *Message) To(n int) []byte {
 	PutNumber(m.request[m.at:m.at+len(number)], n)
 	return m.request
-}
-
-// Body is the body alone of what To made last.
-func (m *Message) Body() []byte {
-	return m.request[bytes.Index(m.request, []byte("\r\n\r\n"))+4:]
 }
 
 // PutNumber writes n with leading zeros, as many digits as there is room for.

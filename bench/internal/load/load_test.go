@@ -107,15 +107,12 @@ func TestPacedTellsWhatWasPosted(t *testing.T) {
 }
 
 func TestAnAnswerThatRefusesIsAnError(t *testing.T) {
-	refuse := func([]byte) func(conn, n int) []byte {
-		m := NewMessage("another key", "shop", "bulk", 100)
-		return func(_, n int) []byte { return m.To(n) }
-	}
+	refused := func(_, n int) []byte { return NewMessage("another key", "shop", "bulk", 100).To(n) }
 	addr := serve(t, &api{})
-	if _, err := Burst(t.Context(), addr, 2, 10, refuse(nil)); err == nil || !strings.Contains(err.Error(), "400") {
+	if _, err := Burst(t.Context(), addr, 2, 10, refused); err == nil || !strings.Contains(err.Error(), "400") {
 		t.Errorf("burst: %v", err)
 	}
-	if _, err := Paced(t.Context(), addr, time.Millisecond, 10, refuse(nil)); err == nil || !strings.Contains(err.Error(), "400") {
+	if _, err := Paced(t.Context(), addr, time.Millisecond, 10, refused); err == nil || !strings.Contains(err.Error(), "400") {
 		t.Errorf("paced: %v", err)
 	}
 }

@@ -92,14 +92,16 @@ func (l Limits) InForce(from, to time.Time) (lowest, highest int) {
 }
 
 // Excess is by how much the worst sliding second exceeded the highest limit in
-// force in it; zero or less: none did. Events must be in order. Seconds are
-// looked at that begin with an event and that end with one: where limits change
-// at most once in a second, that finds every one.
-func (l Limits) Excess(events []time.Time) int {
-	worst := math.MinInt
+// force in it, and when that second began; zero or less: none did. Events must
+// be in order. Seconds are looked at that begin with an event and that end with
+// one: where limits change at most once in a second, that finds every one.
+func (l Limits) Excess(events []time.Time) (worst int, at time.Time) {
+	worst = math.MinInt
 	judge := func(from time.Time, held int) {
 		_, limit := l.InForce(from, from.Add(time.Second))
-		worst = max(worst, held-limit)
+		if held-limit > worst {
+			worst, at = held-limit, from
+		}
 	}
 	first, next := 0, 0
 	for i, e := range events {
@@ -112,7 +114,7 @@ func (l Limits) Excess(events []time.Time) int {
 		}
 		judge(e, next-i) // begins with it
 	}
-	return worst
+	return worst, at
 }
 
 // Used is how much of the lowest limit in force was used from the first event

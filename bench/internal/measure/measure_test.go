@@ -138,8 +138,12 @@ func TestExcessJudgesEachWindowByTheHighestLimitInForceInIt(t *testing.T) {
 		{"25 that begin just before its end", every(21_999, 25, 10*time.Millisecond), 4},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := changing.Excess(tc.events); got != tc.want {
+			got, at := changing.Excess(tc.events)
+			if got != tc.want {
 				t.Errorf("got %d, want %d", got, tc.want)
+			}
+			if from := tc.events[0]; at.Before(from.Add(-time.Second)) || at.After(tc.events[len(tc.events)-1]) {
+				t.Errorf("the second began at %v, the events at %v", at, from)
 			}
 		})
 	}

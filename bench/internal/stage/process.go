@@ -196,6 +196,9 @@ func parseMemory(status string) (m Memory) {
 // CPU is how long the process has computed.
 func (p *Process) CPU() time.Duration { return cpuOf(p.cmd.Process.Pid) }
 
+// OwnCPU is how long this process has computed.
+func OwnCPU() time.Duration { return cpuOf(os.Getpid()) }
+
 // cpuOf reads it from the kernel, in its ticks of 10 ms.
 func cpuOf(pid int) time.Duration {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

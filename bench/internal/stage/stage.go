@@ -80,6 +80,7 @@ func Open(ctx context.Context, bin string, c Config) (_ *Stage, err error) {
 	if s.Simulator, err = s.start("sluice", nil, nil, "simulate", "--listen", s.at.simulator, "--config", simulated); err != nil {
 		return nil, err
 	}
+	s.Simulator.name = "simulator"
 	return s, s.await(ctx, "the simulator answers", func() bool {
 		return s.get(ctx, "http://"+s.at.simulator+"/_sim/faults", nil) == nil
 	})
@@ -227,6 +228,47 @@ func (s *Stage) CPU(ctx context.Context) time.Duration {
 	}
 	pid, _ := strconv.Atoi(infoField(info, "process_id"))
 	return cpuOf(pid)
+}
+
+// Command is how often one was called, those inside scripts included, and for
+// how long; of scripts with all they call.
+type Command struct {
+	Name  string
+	Calls int64
+	Took  time.Duration
+}
+
+// CommandStats are all commands since Redis began.
+func (s *Stage) CommandStats(ctx context.Context) (map[string]Command, error) {
+	info, err := s.Redis.Info(ctx, "commandstats").Result()
+	if err != nil {
+		return nil, fmt.Errorf("redis info: %w", err)
+	}
+	return parseCommands(info), nil
+}
+
+func parseCommands(info string) map[string]Command {
+	all := make(map[string]Command)
+	for line := range strings.Lines(info) {
+		name, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
+		name, ok := strings.CutPrefix(name, "cmdstat_")
+		if !ok {
+			continue
+		}
+		c := Command{Name: name}
+		for field := range strings.SplitSeq(rest, ",") {
+			key, value, _ := strings.Cut(field, "=")
+			n, _ := strconv.ParseInt(value, 10, 64) // other fields aren't whole
+			switch key {
+			case "calls":
+				c.Calls = n
+			case "usec":
+				c.Took = time.Duration(n) * time.Microsecond
+			}
+		}
+		all[name] = c
+	}
+	return all
 }
 
 // Commands is how many commands Redis has processed, those inside scripts

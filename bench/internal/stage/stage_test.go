@@ -2,6 +2,7 @@ package stage
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -61,6 +62,17 @@ func TestMemoryIsReadInBytes(t *testing.T) {
 	got := parseMemory("Name:\tapi\nVmPeak:\t 1270000 kB\nVmHWM:\t   20480 kB\nVmRSS:\t   10240 kB\nThreads:\t8\n")
 	if want := (Memory{Now: 10 << 20, Most: 20 << 20}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestCommandStatsAreReadOfEachCommand(t *testing.T) {
+	got := parseCommands("# Commandstats\r\ncmdstat_evalsha:calls=12,usec=345,usec_per_call=28.75,rejected_calls=0,failed_calls=0\r\ncmdstat_config|get:calls=1,usec=2\r\n")
+	want := map[string]Command{
+		"evalsha":    {Name: "evalsha", Calls: 12, Took: 345 * time.Microsecond},
+		"config|get": {Name: "config|get", Calls: 1, Took: 2 * time.Microsecond},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
