@@ -33,7 +33,7 @@ func main() {
 	}
 	rdb := redis.NewClient(&redis.Options{Addr: os.Args[1]})
 	begun := time.Now()
-	if err := write(context.Background(), rdb, messages, fmt.Appendf(nil, `{"type":"text","text":{"body":%q}}`, load.Text(size))); err != nil {
+	if err := write(context.Background(), rdb, messages, fmt.Appendf(nil, `{"text":{"body":%q}}`, load.Text(size))); err != nil {
 		fmt.Fprintln(os.Stderr, "loop:", err)
 		os.Exit(1)
 	}
@@ -47,9 +47,9 @@ func write(ctx context.Context, rdb *redis.Client, messages int, content []byte)
 		for range min(together, messages-n) {
 			now := time.Now()
 			id, to, ms := gateway.NewMessageID(account, now), fmt.Sprintf("+46%09d7777", n), now.UnixMilli()
-			pipe.HSet(ctx, redisdb.Key(account.Tag(), "m:"+string(id)),
-				"a", string(account), "p", "b", "to", to, "y", "text", "c", content, "ct", ms, "ex", ms+86_400_000, "q", 0, "s", "q", "ut", ms)
-			pipe.ZAdd(ctx, redisdb.Key(account.Tag(), "ix"), redis.Z{Member: "a" + string(id)}, redis.Z{Member: "t" + to + string(id)})
+			pipe.HSet(ctx, redisdb.Key(account.Tag(), "m:"+id.Local()),
+				"a", string(account), "p", "b", "to", to, "y", "text", "c", content, "ct", ms, "ex", ms+86_400_000, "b", 1, "s", "q", "tb", ms)
+			pipe.ZAdd(ctx, redisdb.Key(account.Tag(), "ix"), redis.Z{Member: "a" + id.Local()}, redis.Z{Member: "t" + to[1:13] + id.Local()})
 			pipe.HSet(ctx, queue+"t:"+string(id), "msg", string(id)+string(id), "state", "pending", "pending_since", now.UnixNano())
 			pipe.LPush(ctx, queue+"pending", string(id))
 			n++

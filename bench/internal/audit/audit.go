@@ -5,6 +5,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1" //nolint:gosec // names index entries as redis.sha1hex does in scripts; nothing is secured by it
 	"encoding/hex"
@@ -35,18 +36,22 @@ const pageSize = 5000
 // problemsKept bounds Result.Problems.
 const problemsKept = 20
 
-// record is what is read of a message.
+// record is what is read of a message. Its id is without the account's tag, as
+// it is in all keys of an account.
 type record struct {
-	id, status, lane, sequence, parked, to, reference, batch, providerID, others string
+	id, status, lane, sequence, parked, to, reference, batched, providerID, others, alarm string
 }
 
-var fields = []string{"s", "p", "q", "k", "to", "r", "b", "pi", "px"}
+var fields = []string{"s", "p", "q", "k", "to", "r", "b", "pi", "px", "tb"}
 
 // Recount reads every record of the accounts.
 func Recount(ctx context.Context, rdb redis.UniversalClient, accounts []gateway.AccountID) (*Result, error) {
 	r := &Result{ByStatus: make(map[string]int), Statuses: make(map[string]string)}
 	for _, id := range accounts {
-		a := account{id: id, rdb: rdb, result: r, want: make(map[string]int), records: make(map[string]record)}
+		a := account{
+			id: id, rdb: rdb, result: r, alarms: make(map[alarm]bool), known: make(map[string]bool), records: make(map[string]record),
+			want: make(map[string]int), batches: make(map[string]map[string]int), over: make(map[string]bool),
+		}
 		if err := a.audit(ctx); err != nil {
 			return nil, fmt.Errorf("recount %s: %w", id, err)
 		}
@@ -94,18 +99,67 @@ type account struct {
 	id      gateway.AccountID
 	rdb     redis.UniversalClient
 	result  *Result
-	records map[string]record
-	want    map[string]int // counters as they should be, by field
-	entries int            // of ix
-	timers  int
+	alarms  map[alarm]bool            // what the timer will look at
+	known   map[string]bool           // ids of all records
+	records map[string]record         // of messages that wait or are in flight
+	want    map[string]int            // counters as they should be, by field
+	batches map[string]map[string]int // and those of batches, by name; "n" counts all
+	over    map[string]bool           // batches that were cancelled
+	entries int                       // of ix
 }
+
+// alarm is an entry of the timer: at a time it looks at a message or a batch.
+type alarm struct{ at, what string }
+
+// batchName is how long the name of a batch is, with which the ids of its
+// messages begin.
+const batchName = 17
 
 func (a *account) key(name string) string { return redisdb.Key(a.id.Tag(), name) }
 
 func (a *account) audit(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{a.read, a.counters, a.indexes, a.flying, a.parked, a.outbox, a.lines} {
+	for _, step := range []func(context.Context) error{
+		a.cancelled, a.timer, a.read, a.late, a.counters, a.counted, a.index, a.flying, a.parked, a.outbox, a.lines,
+	} {
 		if err := step(ctx); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// cancelled finds the batches that were cancelled: what waits in them counts as
+// cancelled already.
+func (a *account) cancelled(ctx context.Context) error {
+	names, err := a.rdb.ZRange(ctx, a.key("bl"), 0, -1).Result()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		a.batches[name] = make(map[string]int)
+		if a.over[name], err = a.rdb.HExists(ctx, a.key("b:"+name), "x").Result(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// timer reads what will be looked at, and when.
+func (a *account) timer(ctx context.Context) error {
+	slots, err := a.rdb.ZRange(ctx, a.key("timer"), 0, -1).Result()
+	if err != nil {
+		return err
+	}
+	for _, slot := range slots {
+		entries, err := a.list(ctx, a.key("tm:"+slot))
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			a.result.Problems.add("%s: the timer names %s, and nothing is due then", a.id, slot)
+		}
+		for _, what := range entries {
+			a.alarms[alarm{slot, what}] = true
 		}
 	}
 	return nil
@@ -139,8 +193,8 @@ func (a *account) count(id string, values []any) {
 		return s
 	}
 	m := record{
-		id: id, status: text(0), lane: text(1), sequence: text(2), parked: text(3), to: text(4),
-		reference: text(5), batch: text(6), providerID: text(7), others: text(8),
+		id: id, status: text(0), lane: text(1), sequence: cmp.Or(text(2), "0"), parked: text(3), to: text(4),
+		reference: text(5), batched: text(6), providerID: text(7), others: text(8), alarm: text(9),
 	}
 	if m.status == "" {
 		a.result.Problems.add("%s: the index names a record that isn't there", id)
@@ -149,35 +203,70 @@ func (a *account) count(id string, values []any) {
 	}
 	a.result.Records++
 	a.result.ByStatus[m.status]++
-	a.result.Statuses[id] = m.status
-	if b := m.bucket(); b != "" {
-		a.want[m.lane+b]++
-		a.records[id] = m // the others have no index of their own
+	a.result.Statuses[a.id.Tag()+id] = m.status
+	a.known[id] = true
+	place := m.place()
+	if len(place) == 2 {
+		a.records[id] = m
+	}
+	if m.batched != "" {
+		place = a.inBatch(&m, place)
+	}
+	if len(place) == 2 {
+		a.want[place]++
 	}
 	a.entries += 2 + len(m.others)/12 // by account, by recipient; by other ids of the provider
-	for _, v := range []string{m.reference, m.batch, m.providerID} {
+	for _, v := range []string{m.reference, m.providerID} {
 		if v != "" {
 			a.entries++
 		}
 	}
-	if m.status != "s" {
-		a.timers++
+	if m.status != "s" && !a.alarms[alarm{m.alarm, id}] {
+		a.result.Problems.add("%s: the timer won't look at %s, which has status %q", a.id, id, m.status)
 	}
 }
 
-// bucket is the counter that the message belongs to.
-func (m *record) bucket() string {
+// inBatch counts a message of a batch, and says where it counts.
+func (a *account) inBatch(m *record, place string) string {
+	name := m.id[:min(len(m.id), batchName)]
+	b := a.batches[name]
+	if b == nil {
+		a.result.Problems.add("%s: %s belongs to a batch that isn't there", a.id, m.id)
+		return place
+	}
+	if a.over[name] && (m.status == "q" || m.status == "h") {
+		place = "c"
+	}
+	b[place]++
+	b["n"]++
+	return place
+}
+
+// place is the counter that the message belongs to: in a lane scheduled,
+// pending, parked or active, else its status.
+func (m *record) place() string {
 	switch {
 	case m.status == "h":
-		return "s"
+		return m.lane + "s"
 	case m.status == "q" && m.parked != "":
-		return "k"
+		return m.lane + "k"
 	case m.status == "q":
-		return "p"
+		return m.lane + "p"
 	case m.status == "s":
-		return "a"
+		return m.lane + "a"
 	}
-	return ""
+	return m.status
+}
+
+// late looks for alarms of messages that aren't kept any more: none outlasts
+// its message.
+func (a *account) late(context.Context) error {
+	for e := range a.alarms {
+		if _, batch := a.batches[e.what]; !batch && !a.known[e.what] {
+			a.result.Problems.add("%s: the timer will look at %s, which isn't there", a.id, e.what)
+		}
+	}
+	return nil
 }
 
 // counters compares the counters of both lanes.
@@ -186,29 +275,61 @@ func (a *account) counters(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, field := range slices.Sorted(maps.Keys(a.want)) {
+	a.agree("the counter", is, a.want)
+	return nil
+}
+
+// agree compares counters with what was counted.
+func (a *account) agree(what string, is map[string]string, want map[string]int) {
+	for field := range want {
 		if is[field] == "" {
 			is[field] = "0"
 		}
 	}
 	for _, field := range slices.Sorted(maps.Keys(is)) {
-		if want := strconv.Itoa(a.want[field]); is[field] != want {
-			a.result.Problems.add("%s: the counter %s is %s, and %s records are so", a.id, field, is[field], want)
+		if counted := strconv.Itoa(want[field]); is[field] != counted {
+			a.result.Problems.add("%s: %s %s is %s, and %s records are so", a.id, what, field, is[field], counted)
 		}
+	}
+}
+
+// counted compares the counters of each batch. What retention has removed still
+// counts as it ended, so of ends there may be so many more.
+func (a *account) counted(ctx context.Context) error {
+	for name, want := range a.batches {
+		is, err := a.rdb.HGetAll(ctx, a.key("b:"+name)).Result()
+		if err != nil {
+			return err
+		}
+		gone, _ := strconv.Atoi(is["gone"]) // absent is zero
+		for _, other := range []string{"ac", "ct", "l", "gone", "done", "x"} {
+			delete(is, other)
+		}
+		more := 0
+		for field, text := range is {
+			n, _ := strconv.Atoi(text) // our own scripts wrote it
+			if len(field) == 1 && field != "n" && n > want[field] {
+				more += n - want[field]
+				want[field] = n
+			}
+		}
+		if more != gone {
+			a.result.Problems.add("%s: batch %s counts %d messages that aren't there, and %d are gone", a.id, name, more, gone)
+		}
+		want["n"] += gone
+		a.agree("batch "+name+"'s counter", is, want)
 	}
 	return nil
 }
 
-// indexes compares how much is in the indexes that hold every message.
-func (a *account) indexes(ctx context.Context) error {
-	for name, want := range map[string]int{"ix": a.entries, "timer": a.timers} {
-		n, err := a.rdb.ZCard(ctx, a.key(name)).Result()
-		if err != nil {
-			return err
-		}
-		if int(n) != want {
-			a.result.Problems.add("%s: %s has %d entries, and the records want %d", a.id, name, n, want)
-		}
+// index compares how much is in the index that holds every message.
+func (a *account) index(ctx context.Context) error {
+	n, err := a.rdb.ZCard(ctx, a.key("ix")).Result()
+	if err != nil {
+		return err
+	}
+	if int(n) != a.entries {
+		a.result.Problems.add("%s: ix has %d entries, and the records want %d", a.id, n, a.entries)
 	}
 	return nil
 }
@@ -227,6 +348,9 @@ func (a *account) parked(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// status is that of a record, by its id without the tag.
+func (a *account) status(id string) string { return a.result.Statuses[a.id.Tag()+id] }
+
 // same compares the members of a sorted set with the records that belong there.
 func (a *account) same(ctx context.Context, name string, belongs func(*record) bool) error {
 	members, err := a.rdb.ZRange(ctx, a.key(name), 0, -1).Result()
@@ -237,7 +361,7 @@ func (a *account) same(ctx context.Context, name string, belongs func(*record) b
 	for _, id := range members {
 		in[id] = true
 		if m, ok := a.records[id]; !ok || !belongs(&m) {
-			a.result.Problems.add("%s: %s holds %s, which has status %q", a.id, name, id, a.result.Statuses[id])
+			a.result.Problems.add("%s: %s holds %s, which has status %q", a.id, name, id, a.status(id))
 		}
 	}
 	for id, m := range a.records {
@@ -274,7 +398,7 @@ func (a *account) outbox(ctx context.Context) error {
 		return err
 	}
 	for _, name := range tasks {
-		delete(waiting, name)
+		delete(waiting, strings.TrimPrefix(name, a.id.Tag()))
 	}
 	for name := range waiting {
 		a.result.Problems.add("%s: %s waits, and has no task", a.id, name)
@@ -295,16 +419,11 @@ func (a *account) tasks(ctx context.Context) (all []string, err error) {
 	for _, queue := range []string{"transactional", "bulk-retry", "bulk"} {
 		base := "asynq:{" + string(a.id) + ":" + queue + "}:"
 		for _, list := range []string{"pending", "active"} {
-			for from := int64(0); ; from += pageSize {
-				some, err := a.rdb.LRange(ctx, base+list, from, from+pageSize-1).Result()
-				if err != nil {
-					return nil, err
-				}
-				all = append(all, some...)
-				if len(some) < pageSize {
-					break
-				}
+			some, err := a.list(ctx, base+list)
+			if err != nil {
+				return nil, err
 			}
+			all = append(all, some...)
 		}
 		stepped, err := a.rdb.ZRange(ctx, base+"retry", 0, -1).Result()
 		if err != nil {
@@ -315,6 +434,20 @@ func (a *account) tasks(ctx context.Context) (all []string, err error) {
 	return all, nil
 }
 
+// list reads a whole list, page by page.
+func (a *account) list(ctx context.Context, key string) (all []string, err error) {
+	for from := int64(0); ; from += pageSize {
+		some, err := a.rdb.LRange(ctx, key, from, from+pageSize-1).Result()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+		if len(some) < pageSize {
+			return all, nil
+		}
+	}
+}
+
 // lines looks whether the last ones in line wait at all.
 func (a *account) lines(ctx context.Context) error {
 	last, err := a.rdb.HGetAll(ctx, a.key("lw")).Result()
@@ -323,7 +456,7 @@ func (a *account) lines(ctx context.Context) error {
 	}
 	for field, id := range last {
 		if m, ok := a.records[id]; !ok || m.status != "q" || field != m.lane+hash(m.to) {
-			a.result.Problems.add("%s: %s is the last in line %s and has status %q", a.id, id, field, a.result.Statuses[id])
+			a.result.Problems.add("%s: %s is the last in line %s and has status %q", a.id, id, field, a.status(id))
 		}
 	}
 	return nil

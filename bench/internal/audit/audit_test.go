@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -51,13 +52,16 @@ func populate(t *testing.T, rdb redis.UniversalClient) map[string]gateway.Messag
 		UnknownGrace: func(gateway.AccountID) time.Duration { return time.Minute },
 	})
 	ids := make(map[string]gateway.MessageID)
-	add := func(name string, p gateway.Priority, change func(*gateway.Message)) gateway.Task {
+	message := func(id gateway.MessageID, to string) gateway.Message {
 		now := time.Now()
-		m := gateway.Message{
-			ID: gateway.NewMessageID(shop, now), Account: shop, Recipient: gateway.Recipient(fmt.Sprintf("+4673000%04d", len(ids))),
-			Content:  gateway.Content{Type: gateway.TypeText, Text: &gateway.Text{Body: "Hello"}},
-			Priority: p, OnUnknown: gateway.HoldUnknown, CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+		return gateway.Message{
+			ID: id, Account: shop, Recipient: gateway.Recipient(to), OnUnknown: gateway.HoldUnknown, CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+			Content: gateway.Content{Type: gateway.TypeText, Text: &gateway.Text{Body: "Hello"}},
 		}
+	}
+	add := func(name string, p gateway.Priority, change func(*gateway.Message)) gateway.Task {
+		m := message(gateway.NewMessageID(shop, time.Now()), fmt.Sprintf("+4673000%04d", len(ids)))
+		m.Priority = p
 		change(&m)
 		_, err := st.Accept(ctx, gateway.Post{Message: m})
 		must(err)
@@ -77,7 +81,7 @@ func populate(t *testing.T, rdb redis.UniversalClient) map[string]gateway.Messag
 	}
 	as := func(*gateway.Message) {}
 
-	add("queued", gateway.Bulk, func(m *gateway.Message) { m.Reference, m.Batch = "order-1", gateway.NewBatchID(shop, time.Now()) })
+	add("queued", gateway.Bulk, func(m *gateway.Message) { m.Reference = "order-1" })
 	add("scheduled", gateway.Transactional, func(m *gateway.Message) { m.SendAt = time.Now().Add(time.Hour) })
 	must(st.Defer(ctx, shop, add("parked", gateway.Bulk, as), time.Minute, false))
 	begin(add("sending", gateway.Transactional, as))
@@ -90,6 +94,25 @@ func populate(t *testing.T, rdb redis.UniversalClient) map[string]gateway.Messag
 	add("cancelled", gateway.Transactional, as)
 	_, err := st.Cancel(ctx, ids["cancelled"])
 	must(err)
+
+	batch := func(name string, lines int) gateway.BatchID {
+		now := time.Now()
+		id, _, err := st.OpenBatch(ctx, gateway.Batch{ID: gateway.NewBatchID(shop, now), Account: shop, CreatedAt: now}, "")
+		must(err)
+		var posts []gateway.Post
+		for n := 1; n <= lines; n++ {
+			m := message(id.Line(n), fmt.Sprintf("+4674%03d%04d", len(ids), n))
+			m.Priority, m.Batch = gateway.Bulk, id
+			posts = append(posts, gateway.Post{Message: m})
+		}
+		_, err = st.AcceptLines(ctx, id, posts, false)
+		must(err)
+		ids[name] = posts[0].Message.ID
+		return id
+	}
+	batch("first of a batch", 2)
+	_, err = st.CancelBatch(ctx, batch("first of a cancelled batch", 2))
+	must(err)
 	return ids
 }
 
@@ -100,11 +123,11 @@ func TestWhatTheStoreWritesAddsUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]int{"q": 3, "h": 1, "s": 1, "a": 1, "c": 1}, r.ByStatus); diff != "" {
+	if diff := cmp.Diff(map[string]int{"q": 7, "h": 1, "s": 1, "a": 1, "c": 1}, r.ByStatus); diff != "" {
 		t.Errorf("by status (-want +got):\n%s", diff)
 	}
-	if r.Records != len(ids) || len(r.Problems) != 0 {
-		t.Errorf("%d records of %d, problems %q", r.Records, len(ids), r.Problems)
+	if r.Records != 11 || len(r.Problems) != 0 {
+		t.Errorf("%d records, problems %q", r.Records, r.Problems)
 	}
 	if got := r.Statuses[string(ids["parked"])]; got != "q" {
 		t.Errorf("the parked one has status %q", got)
@@ -121,7 +144,7 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 		"a counter that is one too high": {
 			func(ctx context.Context, _ map[string]gateway.MessageID) error {
 				return rdb.HIncrBy(ctx, key("n"), "bp", 1).Err()
-			}, "the counter bp is 2, and 1 records are so",
+			}, "the counter bp is 4, and 3 records are so",
 		},
 		"a counter that nothing belongs to": {
 			func(ctx context.Context, _ map[string]gateway.MessageID) error {
@@ -130,52 +153,77 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 		},
 		"a record that is gone": {
 			func(ctx context.Context, ids map[string]gateway.MessageID) error {
-				return rdb.Del(ctx, key("m:"+string(ids["accepted"]))).Err()
+				return rdb.Del(ctx, key("m:"+ids["accepted"].Local())).Err()
 			}, "the index names a record that isn't there",
 		},
 		"an index entry that is left": {
 			func(ctx context.Context, _ map[string]gateway.MessageID) error {
 				return rdb.ZAdd(ctx, key("ix"), redis.Z{Member: "r0123456789ab" + "x"}).Err()
-			}, "ix has 18 entries, and the records want 17",
+			}, "ix has 25 entries, and the records want 24",
 		},
-		"a timer that is missing": {
+		"an alarm that is missing": {
 			func(ctx context.Context, ids map[string]gateway.MessageID) error {
-				return rdb.ZRem(ctx, key("timer"), string(ids["queued"])).Err()
-			}, "timer has 5 entries, and the records want 6",
+				return rdb.HSet(ctx, key("m:"+ids["queued"].Local()), "tb", "1").Err()
+			}, "the timer won't look at",
+		},
+		"an alarm of nobody": {
+			func(ctx context.Context, _ map[string]gateway.MessageID) error {
+				return errors.Join(rdb.RPush(ctx, key("tm:7"), "x").Err(), rdb.ZAdd(ctx, key("timer"), redis.Z{Score: 7, Member: "7"}).Err())
+			}, "the timer will look at x, which isn't there",
+		},
+		"an alarm at which nothing is due": {
+			func(ctx context.Context, _ map[string]gateway.MessageID) error {
+				return rdb.ZAdd(ctx, key("timer"), redis.Z{Score: 7, Member: "7"}).Err()
+			}, "the timer names 7",
+		},
+		"a batch's counter that is one too high": {
+			func(ctx context.Context, ids map[string]gateway.MessageID) error {
+				return rdb.HIncrBy(ctx, key("b:"+ids["first of a batch"].Local()[:batchName]), "bp", 1).Err()
+			}, "'s counter bp is 3, and 2 records are so",
+		},
+		"a batch's end that is counted twice": {
+			func(ctx context.Context, ids map[string]gateway.MessageID) error {
+				return rdb.HIncrBy(ctx, key("b:"+ids["first of a cancelled batch"].Local()[:batchName]), "c", 1).Err()
+			}, "counts 1 messages that aren't there, and 0 are gone",
+		},
+		"a batch that isn't listed": {
+			func(ctx context.Context, ids map[string]gateway.MessageID) error {
+				return rdb.ZRem(ctx, key("bl"), ids["first of a batch"].Local()[:batchName]).Err()
+			}, "belongs to a batch that isn't there",
 		},
 		"one in flight that nobody would miss": {
 			func(ctx context.Context, ids map[string]gateway.MessageID) error {
-				return rdb.ZRem(ctx, key("fly"), string(ids["sending"])).Err()
+				return rdb.ZRem(ctx, key("fly"), ids["sending"].Local()).Err()
 			}, "fly lacks",
 		},
 		"one in flight that has ended": {
 			func(ctx context.Context, ids map[string]gateway.MessageID) error {
-				return rdb.ZAdd(ctx, key("fly"), redis.Z{Member: string(ids["accepted"])}).Err()
+				return rdb.ZAdd(ctx, key("fly"), redis.Z{Member: ids["accepted"].Local()}).Err()
 			}, `which has status "a"`,
 		},
 		"one that is parked for ever": {
 			func(ctx context.Context, ids map[string]gateway.MessageID) error {
-				return rdb.ZRem(ctx, key("parkb"), string(ids["parked"])).Err()
+				return rdb.ZRem(ctx, key("parkb"), ids["parked"].Local()).Err()
 			}, "parkb lacks",
 		},
 		"one that is parked in the other lane": {
 			func(ctx context.Context, ids map[string]gateway.MessageID) error {
-				return rdb.ZAdd(ctx, key("parkt"), redis.Z{Member: string(ids["parked"])}).Err()
+				return rdb.ZAdd(ctx, key("parkt"), redis.Z{Member: ids["parked"].Local()}).Err()
 			}, "parkt holds",
 		},
 		"one that waits without a task": {
 			func(ctx context.Context, ids map[string]gateway.MessageID) error {
-				return rdb.ZRem(ctx, key("out"), string(ids["queued"])+"#0").Err()
+				return rdb.ZRem(ctx, key("out"), ids["queued"].Local()+"#0").Err()
 			}, "waits, and has no task",
 		},
 		"a line of the outbox for one that ended": {
 			func(ctx context.Context, ids map[string]gateway.MessageID) error {
-				return rdb.ZAdd(ctx, key("out"), redis.Z{Member: string(ids["cancelled"]) + "#0"}).Err()
+				return rdb.ZAdd(ctx, key("out"), redis.Z{Member: ids["cancelled"].Local() + "#0"}).Err()
 			}, "which doesn't wait",
 		},
 		"a line that somebody left without leaving": {
 			func(ctx context.Context, ids map[string]gateway.MessageID) error {
-				return rdb.HSet(ctx, key("lw"), "t"+hash("+4673"), string(ids["accepted"])).Err()
+				return rdb.HSet(ctx, key("lw"), "t"+hash("+4673"), ids["accepted"].Local()).Err()
 			}, "is the last in line",
 		},
 	} {
@@ -200,11 +248,11 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 func TestATaskOfAsynqIsEnoughForOneThatWaits(t *testing.T) {
 	rdb := open(t)
 	ids := populate(t, rdb)
-	queued := string(ids["queued"])
-	if err := rdb.ZRem(t.Context(), redisdb.Key(shop.Tag(), "out"), queued+"#0").Err(); err != nil {
+	queued := ids["queued"]
+	if err := rdb.ZRem(t.Context(), redisdb.Key(shop.Tag(), "out"), queued.Local()+"#0").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := rdb.LPush(t.Context(), "asynq:{shop:bulk}:pending", queued).Err(); err != nil {
+	if err := rdb.LPush(t.Context(), "asynq:{shop:bulk}:pending", string(queued)).Err(); err != nil {
 		t.Fatal(err)
 	}
 	r, err := Recount(t.Context(), rdb, []gateway.AccountID{shop})
@@ -256,7 +304,7 @@ func TestKindsSumUpKeysOfOnePattern(t *testing.T) {
 		got[k.Pattern] = k
 	}
 	for _, want := range []Kind{
-		{Pattern: "sl:{account}:m:…", OfOne: true, Keys: 7},
+		{Pattern: "sl:{account}:m:…", OfOne: true, Keys: 11},
 		{Pattern: "sl:{account}:ix", Keys: 1},
 		{Pattern: "sl:{account}:live:…", Keys: 1},
 	} {

@@ -13,7 +13,7 @@ import (
 // Kind is all keys of one pattern.
 type Kind struct {
 	Pattern string
-	OfOne   bool // each belongs to one message or recipient
+	OfOne   bool // each belongs to a message, a batch or a recipient, and goes with it
 	Keys    int
 	Bytes   int64 // by MEMORY USAGE, of all of them, from a sample if there are many
 }
@@ -23,11 +23,11 @@ const sampled = 200
 
 var (
 	accountTag = regexp.MustCompile(`\{[^}]*\}`)
-	ownName    = regexp.MustCompile(`:(m|i|pk|nq|w|st|t|live):.+$`)
+	ownName    = regexp.MustCompile(`:(m|i|pk|nq|w|st|t|tm|b|bh|live):.+$`)
 )
 
 // pattern is a key without what tells accounts, messages and workers apart.
-// ofOne says that it belongs to one message or recipient.
+// ofOne says that it belongs to messages or recipients and goes with them.
 func pattern(key string) (name string, ofOne bool) {
 	key = accountTag.ReplaceAllString(key, "{account}")
 	name = ownName.ReplaceAllString(key, ":$1:…")

@@ -528,7 +528,7 @@ func (s *Stage) Left(ctx context.Context) (total int, err error) {
 	pipe := s.Redis.Pipeline()
 	var cmds []*redis.IntCmd
 	for _, id := range s.Config.AccountIDs() {
-		for _, name := range []string{"ix", "timer", "out", "fly", "parkt", "parkb", "no", "poll"} {
+		for _, name := range []string{"ix", "timer", "out", "fly", "parkt", "parkb", "no", "poll", "bl", "bx"} {
 			cmds = append(cmds, pipe.ZCard(ctx, redisdb.Key(id.Tag(), name)))
 		}
 	}
