@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"sluice/bench/internal/measure"
 	"sluice/bench/internal/report"
 	"sluice/bench/internal/stage"
+	"sluice/internal/gateway"
 )
 
 // trial is one run of one scenario.
@@ -250,9 +252,36 @@ func (t *trial) awaitSeen(ctx context.Context, s *stage.Stage, messages int, pat
 		return seen >= messages
 	})
 	if err != nil {
+		t.explain(context.WithoutCancel(ctx), s)
 		return fmt.Errorf("the provider got %d of %d messages: %w", seen, messages, err)
 	}
 	return nil
+}
+
+// shown is how many records are told of that explain something.
+const shown = 3
+
+// explain notes what the records say of messages that never arrived. Nothing of
+// it may fail a run that has failed already.
+func (t *trial) explain(ctx context.Context, s *stage.Stage) {
+	result, err := audit.Recount(ctx, s.Redis, s.Config.AccountIDs())
+	if err != nil {
+		t.note("records: %v", err)
+		return
+	}
+	t.note("records by status: %v", result.ByStatus)
+	stamps, err := s.Stamps(ctx)
+	if err != nil {
+		t.note("stamps: %v", err)
+		return
+	}
+	for _, st := range stamps {
+		delete(result.Statuses, st.MessageID())
+	}
+	ids := slices.Sorted(maps.Keys(result.Statuses))
+	for _, id := range ids[:min(len(ids), shown)] {
+		t.note("never arrived: %s", audit.Show(ctx, s.Redis, gateway.MessageID(id)))
+	}
 }
 
 // linger is how long messages just posted may take to reach the provider.

@@ -467,3 +467,14 @@ func hash(v string) string {
 	sum := sha1.Sum([]byte(v)) //nolint:gosec // as above
 	return hex.EncodeToString(sum[:])[:12]
 }
+
+// Show tells what a record says, but for what the message says and to whom.
+func Show(ctx context.Context, rdb redis.UniversalClient, id gateway.MessageID) string {
+	m, err := rdb.HGetAll(ctx, redisdb.Key(id.Tag(), "m:"+id.Local())).Result()
+	if err != nil {
+		return err.Error()
+	}
+	delete(m, "c")
+	delete(m, "to")
+	return fmt.Sprintf("%s %q", id, m)
+}
