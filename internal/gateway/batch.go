@@ -42,6 +42,7 @@ const (
 	LineChanged   LineVerdict = "changed"   // the batch has this line with other content
 	LineKeyReused LineVerdict = "reused"    // its idempotency key belongs to another message
 	LineCancelled LineVerdict = "cancelled" // the batch was cancelled meanwhile
+	LinePassed    LineVerdict = "passed"    // its times have passed, and it wasn't accepted before
 )
 
 // Accepted reports whether a message is kept for the line.

@@ -24,6 +24,9 @@ type Post struct {
 	Message        Message
 	IdempotencyKey string   // scoped to the account; empty: none
 	BodyHash       [32]byte // of the request after parsing and defaults
+	// Passed: its times have passed since it was written. It is recognised if it
+	// was accepted in time, and never accepted anew. Of lines only.
+	Passed bool
 }
 
 // Accepted is the answer to a post. It is kept with the idempotency key, so

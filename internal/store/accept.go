@@ -101,6 +101,10 @@ func (s *Store) encodePost(args []any, p *gateway.Post, answer *gateway.Accepted
 	if answer.Status == gateway.StatusScheduled {
 		sendAt = m.SendAt.UnixMilli()
 	}
+	var expires any = m.ExpiresAt.UnixMilli()
+	if p.Passed {
+		expires = ""
+	}
 	idem, kept, words := "", []byte(nil), []byte(nil)
 	if p.IdempotencyKey != "" {
 		idem = idempotencyHash(p.IdempotencyKey)
@@ -112,7 +116,7 @@ func (s *Store) encodePost(args []any, p *gateway.Post, answer *gateway.Accepted
 		words = p.BodyHash[:8]
 	}
 	args = append(args, m.ID.Local(), m.CreatedAt.UnixMilli(), laneLetter(m.Priority), string(m.Recipient), m.Reference, sendAt,
-		m.ExpiresAt.UnixMilli(), idem, p.BodyHash[:], kept, line, words, len(fields))
+		expires, idem, p.BodyHash[:], kept, line, words, len(fields))
 	return append(args, fields...), nil
 }
 

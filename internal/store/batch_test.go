@@ -138,6 +138,28 @@ func TestLineWithAKeyOfItsOwn(t *testing.T) {
 	})
 }
 
+func TestLineWhoseTimesHavePassedIsOnlyRecognised(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		id := b.open("campaign")
+		keyed := line(id, 2, "x")
+		keyed.IdempotencyKey = "k"
+		b.add(id, true, line(id, 1, "x"), keyed)
+		late := []gateway.Post{line(id, 1, "x"), line(id, 1, "y"), line(id, 3, "x"), keyed, keyed}
+		late[4].Message.ID = id.Line(4)
+		for i := range late {
+			late[i].Passed = true
+		}
+		want := []gateway.LineVerdict{gateway.LineAgain, gateway.LineChanged, gateway.LinePassed, gateway.LineKnown, gateway.LineKnown}
+		if diff := cmp.Diff(want, b.add(id, true, late...)); diff != "" {
+			t.Error(diff)
+		}
+		if n := b.batch(id).Total; n != 2 {
+			t.Errorf("total %d", n)
+		}
+		b.batchCounts(id, map[gateway.Status]int64{gateway.StatusQueued: 2})
+	})
+}
+
 func TestSameLinesSentTwiceByTheClientAreOne(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		id := b.open("")
@@ -236,10 +258,30 @@ func TestNothingIsLeftOfABatchThatWasKeptLongEnough(t *testing.T) {
 				t.Errorf("%s: %v", batch, err)
 			}
 		}
+		if got := b.add(id, false, line(id, 4, "x")); got[0] != gateway.LineCancelled {
+			t.Errorf("a line of a batch that isn't kept is %s", got[0])
+		}
 		keys, err := b.rdb.Keys(t.Context(), redisdb.Key(shop.Tag(), "b*")).Result()
 		b.must(err)
 		if len(keys) > 0 {
 			t.Errorf("left: %v", keys)
+		}
+	})
+}
+
+func TestKeyOfABatchThatIsNotKeptOpensAnother(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		id := b.open("campaign")
+		b.rdb.Del(t.Context(), redisdb.Key(shop.Tag(), "b:"+id.Local()[:gateway.BatchName]))
+		again := b.open("campaign")
+		if again == id {
+			t.Fatal("the key leads to a batch that is gone")
+		}
+		if got := b.add(again, true, line(again, 1, "x")); got[0] != gateway.LineAdded {
+			t.Errorf("its first line is %s", got[0])
+		}
+		if third := b.open("campaign"); third != again {
+			t.Errorf("the key leads to %q, not %q", third, again)
 		}
 	})
 }

@@ -1,12 +1,12 @@
 -- Claims idempotency keys and writes records, their indexes, counters, events
 -- and lines in the outbox: each message whole, or not at all.
 -- Args: a key's life in ms, then for each message: id, created, lane, recipient,
--- reference, send_at (0: at once), expires, idempotency key's hash, body hash,
--- answer, line of a batch (0: none), what is to be remembered of the line (8 bytes,
--- or nothing), the number of arguments that follow and are the record's fields in
--- pairs.
+-- reference, send_at (0: at once), expires ('': a line that is only to be
+-- recognised), idempotency key's hash, body hash, answer, line of a batch (0:
+-- none), what is to be remembered of the line (8 bytes, or nothing), the number of
+-- arguments that follow and are the record's fields in pairs.
 -- Returns for each: "created", "known" and the first answer, "reused" (the key,
--- by another body), and of lines "again", "changed" or "cancelled".
+-- by another body), and of lines "again", "changed", "passed" or "cancelled".
 local life = arg(1)
 local result = {}
 
@@ -40,6 +40,7 @@ local function accept(i)
   if line > 0 then
     local was = words ~= '' and said(id, line, words)
     if was then return was end
+    if arg(i + 6) == '' then return 'passed' end
     if is_over(id) then return 'cancelled' end
   end
   if redis.call('EXISTS', rec(id)) == 1 then return 'created' end -- the client sent the command twice
@@ -76,6 +77,7 @@ while i <= #ARGV - 4 do
 end
 if last > 0 then
   local key = batch(arg(2))
-  if last > tonumber(redis.call('HGET', key, 'l') or '0') then redis.call('HSET', key, 'l', last) end
+  local b = redis.call('HMGET', key, 'ct', 'l')
+  if b[1] and last > tonumber(b[2] or '0') then redis.call('HSET', key, 'l', last) end
 end
 return result

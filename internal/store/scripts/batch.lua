@@ -5,7 +5,7 @@
 local name, key = arg(1), arg(4)
 if key ~= '' then
   local seen = redis.call('GET', P .. 'i:' .. key)
-  if seen and seen ~= name then return {'known', seen} end
+  if seen and seen ~= name and redis.call('EXISTS', P .. 'b:' .. seen) == 1 then return {'known', seen} end
 end
 local was = redis.call('HGET', P .. 'b:' .. name, 'ct')
 if was then return {was == arg(3) and 'opened' or 'taken'} end
