@@ -52,12 +52,16 @@ func NewClient(rdb redis.UniversalClient, log *slog.Logger) *Client {
 // Enqueue puts the task into its lane, at the tail. A task that is there
 // already stays where it is, and that is success.
 func (c *Client) Enqueue(ctx context.Context, account gateway.AccountID, t gateway.Task) error {
+	return enqueue(ctx, c.asynq, account, t)
+}
+
+func enqueue(ctx context.Context, client *asynq.Client, account gateway.AccountID, t gateway.Task) error {
 	id := taskID(t)
 	queue, err := queueFor(account, t)
 	if err != nil {
 		return fmt.Errorf("enqueue %s: %w", id, err)
 	}
-	_, err = c.asynq.EnqueueContext(
+	_, err = client.EnqueueContext(
 		ctx, asynq.NewTask(taskType, nil), asynq.Queue(queue), asynq.TaskID(id),
 		asynq.MaxRetry(noRetryLimit), asynq.Timeout(noTimeout),
 	)
