@@ -66,7 +66,7 @@ func (s *Server) steer(c *call, act func(context.Context, gateway.AccountID, gat
 		}
 		body = *given
 		if body.Priority != "" && !body.Priority.Valid() {
-			errs = append(errs, gateway.FieldError{Field: "priority", Message: "must be transactional or bulk"})
+			errs = append(errs, gateway.FieldError{Field: "priority", Message: notAPriority})
 		}
 		if len(errs) > 0 {
 			return invalid(errs...)

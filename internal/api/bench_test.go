@@ -25,7 +25,7 @@ func (sink) Accept(_ context.Context, p gateway.Post) (gateway.Accepted, error) 
 
 type deaf struct{}
 
-func (deaf) Accepted(context.Context, *gateway.Message) error { return nil }
+func (deaf) Accepted(context.Context, ...*gateway.Message) error { return nil }
 
 // discard is a response that nobody reads.
 type discard struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -22,42 +23,55 @@ const (
 // readBody reads a JSON body whole.
 func readBody(c *call, into *bytes.Buffer) error {
 	r := c.Request()
-	if !isJSON(r.Header) {
+	if mediaType(r.Header) != typeJSON {
 		return &problem{kind: kindMediaType, detail: "Send the body as Content-Type: application/json, in UTF-8 and without Content-Encoding."}
-	}
-	if r.ContentLength > maxBody {
-		return tooLarge()
 	}
 	// A server that can't set deadlines has none to keep; recorders are such.
 	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(bodyTimeout))
-	_, err := into.ReadFrom(http.MaxBytesReader(c.Response().Writer, r.Body, maxBody))
+	return readWhole(c, r.Body, into, maxBody)
+}
+
+// readWhole reads a body of at most so many bytes.
+func readWhole(c *call, body io.ReadCloser, into *bytes.Buffer, most int64) error {
+	if c.Request().ContentLength > most {
+		return tooLarge(most)
+	}
+	_, err := into.ReadFrom(http.MaxBytesReader(c.Response().Writer, body, most))
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
-		return tooLarge()
+		return tooLarge(most)
 	}
 	if err != nil {
-		return &problem{kind: kindMalformed, detail: "The body ended early.", cause: err}
+		return endedEarly(err)
 	}
 	return nil
 }
 
-func tooLarge() *problem {
-	return &problem{kind: kindTooLarge, detail: fmt.Sprintf("A body may have at most %d bytes.", maxBody)}
+func endedEarly(err error) *problem {
+	return &problem{kind: kindMalformed, detail: "The body ended early.", cause: err}
 }
 
-func isJSON(h http.Header) bool {
+func tooLarge(most int64) *problem {
+	return &problem{kind: kindTooLarge, detail: fmt.Sprintf("A body may have at most %d bytes.", most)}
+}
+
+// mediaType is the declared type of a body that can be read as it is: in UTF-8
+// and without an encoding; else empty.
+func mediaType(h http.Header) string {
 	if e := h.Get(echo.HeaderContentEncoding); e != "" && !strings.EqualFold(e, "identity") {
-		return false
+		return ""
 	}
 	given := h.Get(echo.HeaderContentType)
 	if given == typeJSON {
-		return true
+		return typeJSON
 	}
 	media, params, err := mime.ParseMediaType(given)
-	if err != nil || media != typeJSON {
-		return false
+	if err != nil {
+		return ""
 	}
-	charset, ok := params["charset"]
-	return !ok || strings.EqualFold(charset, "utf-8")
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return ""
+	}
+	return media
 }
 
 // decodeBody reads the request's body into a T.
@@ -67,11 +81,7 @@ func decodeBody[T any](s *Server, c *call, d decoder[T]) (*T, []gateway.FieldErr
 	if err := readBody(c, b); err != nil {
 		return nil, nil, err
 	}
-	v, errs, err := d.decode(b.Bytes())
-	if m, ok := errors.AsType[malformed](err); ok {
-		return nil, nil, &problem{kind: kindMalformed, detail: sentence(string(m)), cause: m}
-	}
-	return v, errs, err
+	return d.decode(b.Bytes())
 }
 
 // sentence makes a phrase stand alone.

@@ -48,7 +48,7 @@ func newDecoder[T any]() (decoder[T], error) {
 // body that is malformed or no object; the error is malformed or, for the
 // latter, a gateway.FieldError.
 func (d decoder[T]) decode(body []byte) (*T, []gateway.FieldError, error) {
-	if err := wellFormed(body); err != nil {
+	if err := wellFormed(body, maxDepth); err != nil {
 		return nil, nil, err
 	}
 	v := new(T)
@@ -61,14 +61,14 @@ func (d decoder[T]) decode(body []byte) (*T, []gateway.FieldError, error) {
 	return v, w.errs, nil
 }
 
-func wellFormed(body []byte) error {
+func wellFormed(body []byte, depth int) error {
 	switch {
 	case len(body) == 0:
 		return malformed("the body is empty")
 	case !utf8.Valid(body):
 		return malformed("the body is not valid UTF-8")
-	case deeper(body, maxDepth):
-		return malformed(fmt.Sprintf("the body nests deeper than %d levels", maxDepth))
+	case deeper(body, depth):
+		return malformed(fmt.Sprintf("the body nests deeper than %d levels", depth))
 	case json.Valid(body):
 		return nil
 	}

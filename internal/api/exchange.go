@@ -28,6 +28,7 @@ const (
 
 const (
 	typeJSON    = "application/json"
+	typeNDJSON  = "application/x-ndjson"
 	typeProblem = "application/problem+json"
 )
 

@@ -34,11 +34,33 @@ type Recaller interface {
 	Recall(ctx context.Context, account gateway.AccountID, key string, hash [32]byte) (gateway.Accepted, error)
 }
 
-// Queue is told of each message the store has just accepted, so that it is
+// Batches keeps messages that were posted together. Errors are as Store's;
+// repeating a write changes nothing.
+type Batches interface {
+	// OpenBatch begins a batch, or finds the one that the key, if there is one,
+	// was used for.
+	OpenBatch(ctx context.Context, b gateway.Batch, key string) (id gateway.BatchID, known bool, err error)
+	// AcceptLines makes messages of one batch durable before it returns, and says
+	// of each what became of it, in their order. remember has it recognise what
+	// the same lines say later.
+	AcceptLines(ctx context.Context, batch gateway.BatchID, posts []gateway.Post, remember bool) ([]gateway.LineVerdict, error)
+	// CompleteBatch says that a batch came to its end.
+	CompleteBatch(ctx context.Context, account gateway.AccountID, id gateway.BatchID) error
+	// CancelBatch cancels every message of the batch that waits: none of them
+	// begins after it returns. gateway.ErrNotFound for an id that is not kept.
+	CancelBatch(ctx context.Context, id gateway.BatchID) (gateway.Batch, error)
+	// Batch answers gateway.ErrNotFound for an id that is not kept.
+	Batch(ctx context.Context, id gateway.BatchID) (gateway.Batch, error)
+	Batches(ctx context.Context, q gateway.BatchQuery) (gateway.BatchPage, error)
+}
+
+// Queue is told of the messages the store has just accepted, so that they are
 // sent without delay. It is best effort: what it misses, the store's outbox
 // brings later.
 type Queue interface {
-	Accepted(ctx context.Context, m *gateway.Message) error
+	// Accepted takes messages of one account in the order in which they are to be
+	// sent.
+	Accepted(ctx context.Context, messages ...*gateway.Message) error
 }
 
 // Suppressions keeps a do-not-send list for each account. Repeating a write

@@ -208,13 +208,15 @@ type queue struct {
 	fault error
 }
 
-func (q *queue) Accepted(_ context.Context, m *gateway.Message) error {
+func (q *queue) Accepted(_ context.Context, messages ...*gateway.Message) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.fault != nil {
 		return q.fault
 	}
-	q.told = append(q.told, m.ID)
+	for _, m := range messages {
+		q.told = append(q.told, m.ID)
+	}
 	return nil
 }
 
@@ -419,6 +421,7 @@ type stage struct {
 	directory *directory
 	floor     *floor
 	list      *list
+	batches   *batches
 	registry  *prometheus.Registry
 	log       *bytes.Buffer
 	ready     error
@@ -434,12 +437,13 @@ func newStage(tb testing.TB, change ...func(*Options)) *stage {
 	}
 	s.at(noon)
 	s.store = newStore(s.clock)
+	s.batches = &batches{store: s.store, kept: map[gateway.BatchID]*gateway.Batch{}, keys: map[claim]gateway.BatchID{}, said: map[gateway.MessageID][32]byte{}}
 	s.list = &list{now: s.clock, entries: map[gateway.AccountID][]gateway.Suppressed{}, faults: map[gateway.AccountID]error{}}
 	s.directory.Store(newSetup())
 	s.options = Options{
 		Directory: s.directory, Store: s.store, Recall: s.store, Queue: s.queue, States: s.floor, Operator: s.floor,
-		Suppressions: s.list,
-		Checker:      plain{}, CheckURL: httpsOnly, Ready: func(context.Context) error { return s.ready },
+		Batches: s.batches, Suppressions: s.list,
+		Checker: plain{}, CheckURL: httpsOnly, Ready: func(context.Context) error { return s.ready },
 		Logger:     slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Registerer: s.registry, Gatherer: s.registry, Now: s.clock,
 	}
@@ -573,4 +577,170 @@ func (a answer) object() map[string]any {
 		a.t.Fatalf("%v in %s", err, a.Body)
 	}
 	return v
+}
+
+// batches keeps batches in memory; their messages lie in the store.
+type batches struct {
+	*store
+
+	kept    map[gateway.BatchID]*gateway.Batch
+	keys    map[claim]gateway.BatchID
+	said    map[gateway.MessageID][32]byte
+	writes  int             // of lines, so far
+	before  func(write int) // each write of lines, with the number of those before
+	refuses func(write int) error
+	queries []gateway.BatchQuery
+}
+
+func (b *batches) OpenBatch(ctx context.Context, batch gateway.Batch, key string) (gateway.BatchID, bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.disturbed(ctx); err != nil {
+		return "", false, err
+	}
+	if id, ok := b.keys[claim{batch.Account, key}]; ok {
+		return id, true, nil
+	}
+	if key != "" {
+		b.keys[claim{batch.Account, key}] = batch.ID
+	}
+	batch.Counts, batch.Lanes = map[gateway.Status]int64{}, map[gateway.Priority]gateway.LaneState{}
+	b.kept[batch.ID] = &batch
+	return batch.ID, false, nil
+}
+
+func (b *batches) AcceptLines(ctx context.Context, id gateway.BatchID, posts []gateway.Post, remember bool) ([]gateway.LineVerdict, error) {
+	if b.before != nil {
+		b.before(b.writes)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.disturbed(ctx); err != nil {
+		return nil, err
+	}
+	write := b.writes
+	b.writes++
+	if b.refuses != nil {
+		if err := b.refuses(write); err != nil {
+			return nil, err
+		}
+	}
+	var verdicts []gateway.LineVerdict
+	for _, p := range posts {
+		verdicts = append(verdicts, b.take(b.kept[id], p, remember))
+	}
+	return verdicts, nil
+}
+
+func (b *batches) take(batch *gateway.Batch, p gateway.Post, remember bool) gateway.LineVerdict {
+	m := p.Message
+	if p.IdempotencyKey != "" {
+		switch _, err := b.recall(m.Account, p.IdempotencyKey, p.BodyHash); {
+		case errors.Is(err, gateway.ErrKeyReused):
+			return gateway.LineKeyReused
+		case err == nil:
+			return gateway.LineKnown
+		}
+	}
+	if was, ok := b.said[m.ID]; remember && ok {
+		if was == p.BodyHash {
+			return gateway.LineAgain
+		}
+		return gateway.LineChanged
+	}
+	switch {
+	case p.Passed:
+		return gateway.LinePassed
+	case !batch.CancelledAt.IsZero():
+		return gateway.LineCancelled
+	}
+	if remember {
+		b.said[m.ID] = p.BodyHash
+	}
+	if p.IdempotencyKey != "" {
+		b.claims[claim{m.Account, p.IdempotencyKey}] = kept{hash: p.BodyHash}
+	}
+	b.posts = append(b.posts, p)
+	batch.Total++
+	lane := batch.Lanes[m.Priority]
+	lane.Pending++
+	batch.Lanes[m.Priority] = lane
+	batch.Counts[gateway.StatusQueued]++
+	return gateway.LineAdded
+}
+
+func (b *batches) CompleteBatch(ctx context.Context, _ gateway.AccountID, id gateway.BatchID) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.disturbed(ctx); err != nil {
+		return err
+	}
+	b.kept[id].Complete = true
+	return nil
+}
+
+func (b *batches) CancelBatch(ctx context.Context, id gateway.BatchID) (gateway.Batch, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.disturbed(ctx); err != nil {
+		return gateway.Batch{}, err
+	}
+	batch, ok := b.kept[gateway.MessageID(id).BatchID()] // as in Redis, where the line isn't part of a batch's name
+	if !ok {
+		return gateway.Batch{}, gateway.ErrNotFound
+	}
+	if batch.CancelledAt.IsZero() {
+		batch.CancelledAt = b.now()
+		batch.Counts = map[gateway.Status]int64{gateway.StatusCancelled: batch.Total}
+		batch.Lanes = map[gateway.Priority]gateway.LaneState{}
+	}
+	return *batch, nil
+}
+
+func (b *batches) Batch(ctx context.Context, id gateway.BatchID) (gateway.Batch, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.disturbed(ctx); err != nil {
+		return gateway.Batch{}, err
+	}
+	batch, ok := b.kept[gateway.MessageID(id).BatchID()] // as in Redis, where the line isn't part of a batch's name
+	if !ok {
+		return gateway.Batch{}, gateway.ErrNotFound
+	}
+	return *batch, nil
+}
+
+func (b *batches) Batches(ctx context.Context, q gateway.BatchQuery) (gateway.BatchPage, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.disturbed(ctx); err != nil {
+		return gateway.BatchPage{}, err
+	}
+	b.queries = append(b.queries, q)
+	var page gateway.BatchPage
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(b.kept))) {
+		switch {
+		case !slices.Contains(q.Accounts, b.kept[id].Account), q.Cursor != "" && id.Local() >= q.Cursor:
+		case len(page.Batches) == q.Limit:
+			page.Next = page.Batches[q.Limit-1].ID.Local()
+			return page, nil
+		default:
+			page.Batches = append(page.Batches, *b.kept[id])
+		}
+	}
+	return page, nil
+}
+
+// only is the one batch there is.
+func (b *batches) only(tb testing.TB) gateway.Batch {
+	tb.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.kept) != 1 {
+		tb.Fatalf("%d batches", len(b.kept))
+	}
+	for _, batch := range b.kept {
+		return *batch
+	}
+	panic("not reached")
 }

@@ -54,16 +54,10 @@ func (s *Server) listMessages(c *call) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case len(q.Accounts) > 0 && !c.key.Covers(q.Accounts[0]):
-		return outsideKey()
-	case len(q.Accounts) > 0:
-	case c.key.All:
-		q.Accounts = s.Directory.Accounts()
-	default:
-		q.Accounts = c.key.Accounts
+	if q.Accounts, err = s.accountsOf(c, q.Accounts); err != nil {
+		return err
 	}
-	q.Accounts, q.Now = slices.Clone(q.Accounts), s.Now()
+	q.Now = s.Now()
 	result := page[messageBody]{Items: []messageBody{}}
 	if len(q.Accounts) == 0 {
 		return s.answer(c, http.StatusOK, result)
@@ -79,6 +73,20 @@ func (s *Server) listMessages(c *call) error {
 	}
 	result.Next = orNull(p.Next)
 	return s.answer(c, http.StatusOK, result)
+}
+
+// accountsOf is the account that a list is asked for, or without one those of
+// the key.
+func (s *Server) accountsOf(c *call, asked []gateway.AccountID) ([]gateway.AccountID, error) {
+	switch {
+	case len(asked) > 0 && !c.key.Covers(asked[0]):
+		return nil, outsideKey()
+	case len(asked) > 0:
+		return asked, nil
+	case c.key.All:
+		return slices.Clone(s.Directory.Accounts()), nil
+	}
+	return slices.Clone(c.key.Accounts), nil
 }
 
 func (s *Server) render(r *gateway.Record, now time.Time) messageBody {
@@ -143,10 +151,13 @@ func parseLimit(value string) (n int, fault string) {
 	return n, ""
 }
 
-// What is said of parameters that a list doesn't know.
+func isCursor(value string) bool { return len(value) <= maxCursor && printable(value) }
+
+// What is said of parameters.
 const (
 	notACursor    = "must be the next_cursor of an earlier page"
 	notAParameter = "is not a known parameter"
+	notAPriority  = "must be transactional or bulk"
 )
 
 func queryParameters() []string {
@@ -182,7 +193,7 @@ func setFilter(q *gateway.Query, name, value string) (fault string) {
 			return notATime
 		}
 	case "cursor":
-		if q.Cursor = value; len(value) > maxCursor || !printable(value) {
+		if q.Cursor = value; !isCursor(value) {
 			return notACursor
 		}
 	case "limit":

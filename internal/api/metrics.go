@@ -15,7 +15,14 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	refused  *prometheus.CounterVec
 	late     prometheus.Counter
+	lines    *prometheus.CounterVec
 }
+
+// Labels of lines.
+const (
+	lineAccepted = "accepted"
+	lineRejected = "rejected"
+)
 
 // noRoute labels requests that met no route.
 const noRoute = "none"
@@ -40,11 +47,17 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "sluice_api_enqueue_failures_total",
 			Help: "Accepted messages that were left to the outbox.",
 		}),
+		lines: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sluice_api_batch_lines_total",
+			Help: "Lines of batches, by what became of them.",
+		}, []string{"verdict"}),
 	}
+	m.lines.WithLabelValues(lineAccepted)
+	m.lines.WithLabelValues(lineRejected)
 	for _, kind := range problemKinds() {
 		m.refused.WithLabelValues(kind.name)
 	}
-	return m, errors.Join(r.Register(m.accept), r.Register(m.requests), r.Register(m.refused), r.Register(m.late))
+	return m, errors.Join(r.Register(m.accept), r.Register(m.requests), r.Register(m.refused), r.Register(m.late), r.Register(m.lines))
 }
 
 // answered counts one request by the route's pattern.

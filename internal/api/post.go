@@ -80,7 +80,7 @@ func (p *postBody) judge(account *gateway.Account, now time.Time) verdict {
 		p.Priority = gateway.Transactional
 	}
 	if !p.Priority.Valid() {
-		v.add("priority", "must be transactional or bulk")
+		v.add("priority", notAPriority)
 	}
 	if p.OnUnknown == "" {
 		p.OnUnknown = account.OnUnknown
@@ -257,33 +257,44 @@ func (s *Server) postMessage(c *call) error {
 	if body.Account != "" && !c.key.Covers(body.Account) {
 		return outsideKey()
 	}
-	post, replay, err := s.judge(c, body, misread)
+	key, keyFaults := idempotencyKey(c.Request().Header)
+	post, late, err := s.judge(body, key, misread, keyFaults)
 	if err != nil {
 		return err
 	}
+	post.Message.ID = gateway.NewMessageID(post.Message.Account, s.Now()) // not rounded: ids sort as messages came
 	ctx, cancel := s.detached(c)
 	defer cancel()
-	if replay != nil {
-		return s.recall(ctx, c, post, replay)
+	if late != nil {
+		return s.recall(ctx, c, post, late)
 	}
 	accepted, err := s.Store.Accept(ctx, post)
 	if err != nil {
 		return fmt.Errorf("accept: %w", err)
 	}
 	if !accepted.Replayed {
-		if err := s.Queue.Accepted(ctx, &post.Message); err != nil {
-			s.metrics.late.Inc()
-			s.Logger.LogAttrs(ctx, slog.LevelWarn, "left to the outbox",
-				slog.String("message", string(accepted.ID)), slog.Any("error", err))
-		}
+		s.enqueue(ctx, slog.String("message", string(accepted.ID)), &post.Message)
 	}
 	return s.acknowledge(c, &accepted)
 }
 
-// judge makes a post of the request. A post that is refused only because its
-// times have passed since it was written comes with that refusal as late: it
-// may be the repetition of one that was accepted in time.
-func (s *Server) judge(c *call, body *postBody, misread []gateway.FieldError) (post gateway.Post, late *problem, err error) {
+// enqueue tells the queue of messages of one account; about names them in the
+// log.
+func (s *Server) enqueue(ctx context.Context, about slog.Attr, messages ...*gateway.Message) {
+	if len(messages) == 0 {
+		return
+	}
+	if err := s.Queue.Accepted(ctx, messages...); err != nil {
+		s.metrics.late.Add(float64(len(messages)))
+		s.Logger.LogAttrs(ctx, slog.LevelWarn, "left to the outbox", about, slog.Any("error", err))
+	}
+}
+
+// judge makes a post of a body, still without the message's id; keyFaults is what
+// is wrong with its key. A post that is refused only because its times have
+// passed since it was written comes with that refusal as late: it may be the
+// repetition of one that was accepted in time.
+func (s *Server) judge(body *postBody, key string, misread, keyFaults []gateway.FieldError) (post gateway.Post, late *problem, err error) {
 	now := s.Now().UTC().Truncate(time.Millisecond)
 	account, known := s.Directory.Account(body.Account)
 	v := body.judge(&account, now)
@@ -293,10 +304,7 @@ func (s *Server) judge(c *call, body *postBody, misread []gateway.FieldError) (p
 	case !known:
 		v.add("account", "is not a known account")
 	}
-	key, err := idempotencyKey(c.Request().Header)
-	if err != nil {
-		v.add(headerIdempotencyKey, "%s", err)
-	}
+	v.errs = append(v.errs, keyFaults...)
 	if body.CallbackURL != account.CallbackURL && gateway.CheckLink(body.CallbackURL) == "" {
 		if err := s.CheckURL(body.CallbackURL); err != nil {
 			v.add("callback_url", "can't be called: %s", err)
@@ -310,12 +318,8 @@ func (s *Server) judge(c *call, body *postBody, misread []gateway.FieldError) (p
 	}
 	if len(v.passed) > 0 {
 		late = invalid(v.passed...)
-		if key == "" || s.Recall == nil {
-			return post, nil, late
-		}
 	}
-	post = gateway.Post{Message: v.message, IdempotencyKey: key}
-	post.Message.ID = gateway.NewMessageID(account.ID, s.Now()) // not rounded: ids sort as messages came
+	post = gateway.Post{Message: v.message, IdempotencyKey: key, Passed: late != nil}
 	post.BodyHash, err = body.hash()
 	return post, late, err
 }
@@ -333,17 +337,16 @@ func (s *Server) dialect(a *gateway.Account, m *gateway.Message) []gateway.Field
 	return errs
 }
 
-var errKeyForm = errors.New("must be 1 to 255 characters in UTF-8, given once")
-
-// idempotencyKey is the header's value; empty without the header.
-func idempotencyKey(h http.Header) (string, error) {
+// idempotencyKey is the header's value, empty without the header, and what is
+// wrong with it.
+func idempotencyKey(h http.Header) (string, []gateway.FieldError) {
 	values := h[headerIdempotencyKey]
 	if len(values) == 0 {
 		return "", nil
 	}
 	k := values[0]
 	if len(values) > 1 || k == "" || !utf8.ValidString(k) || utf8.RuneCountInString(k) > maxKey {
-		return "", errKeyForm
+		return "", []gateway.FieldError{{Field: headerIdempotencyKey, Message: "must be 1 to 255 characters in UTF-8, given once"}}
 	}
 	return k, nil
 }
@@ -371,6 +374,9 @@ func within(path, other string) bool {
 
 // recall answers a repetition that comes too late to be accepted anew.
 func (s *Server) recall(ctx context.Context, c *call, post gateway.Post, late *problem) error {
+	if post.IdempotencyKey == "" || s.Recall == nil {
+		return late
+	}
 	first, err := s.Recall.Recall(ctx, post.Message.Account, post.IdempotencyKey, post.BodyHash)
 	if errors.Is(err, gateway.ErrNotFound) {
 		return late

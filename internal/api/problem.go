@@ -54,6 +54,7 @@ type problem struct {
 	kind   problemKind
 	detail string
 	errors []gateway.FieldError
+	batch  *uploadBody // what of a batch was accepted nonetheless
 	cause  error
 }
 
@@ -73,12 +74,13 @@ type problemBody struct {
 	Status int                  `json:"status"`
 	Detail string               `json:"detail"`
 	Errors []gateway.FieldError `json:"errors,omitempty"`
+	Batch  *uploadBody          `json:"batch,omitempty"`
 }
 
 func (p *problem) body() problemBody {
 	return problemBody{
 		Type: "/problems/" + p.kind.name, Title: p.kind.title, Status: p.kind.status,
-		Detail: p.detail, Errors: p.errors,
+		Detail: p.detail, Errors: p.errors, Batch: p.batch,
 	}
 }
 
@@ -112,6 +114,9 @@ func problemOf(err error) *problem {
 	}
 	if f, ok := errors.AsType[gateway.FieldError](err); ok {
 		return invalid(f)
+	}
+	if m, ok := errors.AsType[malformed](err); ok {
+		return &problem{kind: kindMalformed, detail: sentence(string(m)), cause: m}
 	}
 	if h, ok := errors.AsType[*echo.HTTPError](err); ok {
 		return routing(h)

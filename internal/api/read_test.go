@@ -405,7 +405,7 @@ func TestDrainIsForeseenOnlyIfAllOfItMoves(t *testing.T) {
 		if c.want > 0 {
 			want = now.Add(c.want)
 		}
-		if got := drainETA(&c.state, now); !got.Equal(want) {
+		if got := drainETA(&c.state, c.state.Lanes, now); !got.Equal(want) {
 			t.Errorf("%s: %v, want %v", c.name, got, want)
 		}
 	}

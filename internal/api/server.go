@@ -14,11 +14,17 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/semaphore"
+
+	"sluice/internal/gateway"
 )
 
 // DefaultRequestTimeout lets a 503 arrive within a second when the store is
 // away.
 const DefaultRequestTimeout = 900 * time.Millisecond
+
+// DefaultStallTimeout is how long the upload of a batch may stand still.
+const DefaultStallTimeout = 30 * time.Second
 
 // Options is what the API is made of. Everything is required unless it says
 // otherwise.
@@ -29,6 +35,7 @@ type Options struct {
 	Queue     Queue
 	States    States
 	Operator  Operator
+	Batches   Batches
 	// Suppressions keeps the do-not-send lists.
 	Suppressions Suppressions
 	Checker      Checker
@@ -48,6 +55,12 @@ type Options struct {
 	// RequestTimeout bounds what a request waits for the store; optional,
 	// DefaultRequestTimeout.
 	RequestTimeout time.Duration
+	// BatchLines is how many lines a batch may have; optional,
+	// gateway.MaxBatchLines.
+	BatchLines int
+	// StallTimeout bounds the wait for the next bytes of a batch; optional,
+	// DefaultStallTimeout.
+	StallTimeout time.Duration
 }
 
 func (o *Options) validate() error {
@@ -62,6 +75,7 @@ func (o *Options) validate() error {
 	need(o.Queue != nil, "Queue")
 	need(o.States != nil, "States")
 	need(o.Operator != nil, "Operator")
+	need(o.Batches != nil, "Batches")
 	need(o.Suppressions != nil, "Suppressions")
 	need(o.Checker != nil, "Checker")
 	need(o.CheckURL != nil, "CheckURL")
@@ -80,7 +94,11 @@ type Server struct {
 	posts   decoder[postBody]
 	pauses  decoder[pauseBody]
 	entries decoder[suppressBody]
-	buffers sync.Pool // of *bytes.Buffer, see buffer
+	lines   decoder[lineBody]
+	heads   decoder[headBody]
+	buffers sync.Pool           // of *bytes.Buffer, see buffer
+	readers sync.Pool           // of *bufio.Reader, see lines
+	room    *semaphore.Weighted // bytes of JSON batches in memory
 	handler http.Handler
 }
 
@@ -95,13 +113,21 @@ func New(o Options) (*Server, error) {
 	if o.RequestTimeout == 0 {
 		o.RequestTimeout = DefaultRequestTimeout
 	}
-	s := &Server{Options: o}
-	var metricsErr, postsErr, pausesErr, entriesErr error
+	if o.BatchLines == 0 {
+		o.BatchLines = gateway.MaxBatchLines
+	}
+	if o.StallTimeout == 0 {
+		o.StallTimeout = DefaultStallTimeout
+	}
+	s := &Server{Options: o, room: semaphore.NewWeighted(batchRoom)}
+	var metricsErr, postsErr, pausesErr, entriesErr, linesErr, headsErr error
 	s.metrics, metricsErr = newMetrics(o.Registerer)
 	s.posts, postsErr = newDecoder[postBody]()
 	s.pauses, pausesErr = newDecoder[pauseBody]()
 	s.entries, entriesErr = newDecoder[suppressBody]()
-	if err := errors.Join(metricsErr, postsErr, pausesErr, entriesErr); err != nil {
+	s.lines, linesErr = newDecoder[lineBody]()
+	s.heads, headsErr = newDecoder[headBody]()
+	if err := errors.Join(metricsErr, postsErr, pausesErr, entriesErr, linesErr, headsErr); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	s.handler = s.router()
@@ -125,6 +151,10 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/v1/messages", scopeRead, s.listMessages},
 		{http.MethodGet, "/v1/messages/:id", scopeRead, s.getMessage},
 		{http.MethodPost, "/v1/messages/:id/cancel", scopeSend, s.cancelMessage},
+		{http.MethodPost, "/v1/batches", scopeSend, s.postBatch},
+		{http.MethodGet, "/v1/batches", scopeRead, s.listBatches},
+		{http.MethodGet, "/v1/batches/:id", scopeRead, s.getBatch},
+		{http.MethodPost, "/v1/batches/:id/cancel", scopeSend, s.cancelBatch},
 		{http.MethodGet, "/v1/accounts", scopeRead, s.listAccounts},
 		{http.MethodGet, "/v1/accounts/:id", scopeRead, s.getAccount},
 		{http.MethodPost, "/v1/accounts/:id/pause", scopeOperate, s.pauseAccount},

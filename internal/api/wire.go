@@ -208,7 +208,7 @@ func newAccountBody(a *gateway.Account, s *gateway.AccountState, now time.Time) 
 			Bulk:          newLaneBody(s, gateway.Bulk),
 		},
 		SentLastMinute: s.SentLastMinute,
-		DrainETA:       instant(drainETA(s, now)),
+		DrainETA:       instant(drainETA(s, s.Lanes, now)),
 	}
 	if b.Breaker == "" {
 		b.Breaker = gateway.BreakerClosed // nobody has called it yet
@@ -252,17 +252,23 @@ func newLaneBody(s *gateway.AccountState, p gateway.Priority) laneBody {
 // maxDrain is how far ahead an end is still worth a guess.
 const maxDrain = 10 * 365 * 24 * time.Hour
 
-// drainETA is when everything that waits now would be sent at the present
-// rate; zero if nothing waits, or if not all of it moves. Scheduled messages don't wait
-// for the rate and don't count.
-func drainETA(s *gateway.AccountState, now time.Time) time.Time {
-	waiting := int64(0)
-	for p, lane := range s.Lanes {
-		n := lane.Pending + lane.Parked
-		if n > 0 && slices.Contains(s.PausedLanes, p) {
-			return time.Time{}
+// drainETA is when all of mine, which is some of what waits in the account's
+// lanes, would be sent at the present rate: behind everything in its lane, and
+// in those that go first. Zero if nothing waits, or if not all of it moves.
+// Scheduled messages don't wait for the rate and don't count.
+func drainETA(s *gateway.AccountState, mine map[gateway.Priority]gateway.LaneState, now time.Time) time.Time {
+	waiting, ahead := int64(0), int64(0)
+	for _, p := range gateway.Priorities() { // as they are served
+		paused := slices.Contains(s.PausedLanes, p)
+		if !paused {
+			ahead += s.Lanes[p].Pending + s.Lanes[p].Parked
 		}
-		waiting += n
+		if lane := mine[p]; lane.Pending+lane.Parked > 0 {
+			if paused {
+				return time.Time{}
+			}
+			waiting = ahead
+		}
 	}
 	if waiting == 0 || s.EffectiveRate <= 0 {
 		return time.Time{}
@@ -297,5 +303,40 @@ func newSuppressionBody(e *gateway.Suppressed) suppressionBody {
 	return suppressionBody{
 		Recipient: e.Recipient, Account: e.Account, Scope: e.Scope, Reason: e.Reason,
 		CreatedAt: instant(e.CreatedAt), Until: instant(e.Until),
+	}
+}
+
+// uploadBody says what became of a batch's lines.
+type uploadBody struct {
+	ID       gateway.BatchID `json:"id"`
+	Accepted int64           `json:"accepted"`
+	Rejected int64           `json:"rejected"`
+	Errors   []lineErrorBody `json:"errors"` // the first
+	Complete bool            `json:"complete"`
+}
+
+// lineErrorBody is what a line would have been answered had it been posted by
+// itself.
+type lineErrorBody struct {
+	Index   int         `json:"index"`
+	Problem problemBody `json:"problem"`
+}
+
+// batchBody is a batch as a reader sees it.
+type batchBody struct {
+	ID          gateway.BatchID          `json:"id"`
+	Account     gateway.AccountID        `json:"account"`
+	Total       int64                    `json:"total"`
+	Counts      map[gateway.Status]int64 `json:"counts"`
+	Complete    bool                     `json:"complete"`
+	CreatedAt   instant                  `json:"created_at"`
+	CancelledAt instant                  `json:"cancelled_at"`
+	DrainETA    instant                  `json:"drain_eta"`
+}
+
+func newBatchBody(b *gateway.Batch, s *gateway.AccountState, now time.Time) batchBody {
+	return batchBody{
+		ID: b.ID, Account: b.Account, Total: b.Total, Counts: b.Counts, Complete: b.Complete,
+		CreatedAt: instant(b.CreatedAt), CancelledAt: instant(b.CancelledAt), DrainETA: instant(drainETA(s, b.Lanes, now)),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
@@ -74,6 +75,7 @@ func (a *API) build() error {
 		Queue:        intake{store: st, queue: lanes},
 		States:       states{directory: a.directory, store: st, queue: lanes},
 		Operator:     operator{st},
+		Batches:      st,
 		Suppressions: st,
 		Checker:      a.directory,
 		CheckURL:     a.directory.CheckURL,
@@ -135,18 +137,30 @@ type intake struct {
 }
 
 // Accepted implements api.Queue.
-func (i intake) Accepted(ctx context.Context, m *gateway.Message) error {
-	if m.SendAt.After(m.CreatedAt) {
-		return nil // it is parked, and has no task before its time
+func (i intake) Accepted(ctx context.Context, messages ...*gateway.Message) error {
+	var tasks []gateway.Task
+	var lanes []gateway.Priority
+	for _, m := range messages {
+		if m.SendAt.After(m.CreatedAt) {
+			continue // it is parked, and has no task before its time
+		}
+		tasks = append(tasks, gateway.Task{Message: m.ID, Priority: m.Priority})
+		if !slices.Contains(lanes, m.Priority) {
+			lanes = append(lanes, m.Priority)
+		}
 	}
-	t := gateway.Task{Message: m.ID, Priority: m.Priority}
-	if err := i.queue.Enqueue(ctx, m.Account, t); err != nil {
+	if len(tasks) == 0 {
+		return nil
+	}
+	account := messages[0].Account
+	if err := i.queue.EnqueueAll(ctx, account, tasks); err != nil {
 		return err
 	}
-	return errors.Join(
-		i.queue.Ring(ctx, m.Account, m.Priority),
-		i.store.Enqueued(ctx, m.Account, t),
-	)
+	var errs []error
+	for _, p := range lanes {
+		errs = append(errs, i.queue.Ring(ctx, account, p))
+	}
+	return errors.Join(append(errs, i.store.Enqueued(ctx, account, tasks...))...)
 }
 
 // operator tells an account's owner at once what was changed in the store.

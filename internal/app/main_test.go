@@ -37,23 +37,23 @@ func keyed(text string) string {
 }
 
 // parse reads a configuration that the tests' key is added to.
-func parse(t *testing.T, text string) *config.Config {
-	t.Helper()
+func parse(tb testing.TB, text string) *config.Config {
+	tb.Helper()
 	c, err := config.Parse([]byte(keyed(text)), "", nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }
 
 // open opens a port that is closed with the test.
-func open(t *testing.T) *Port {
-	t.Helper()
-	p, err := OpenPort(t.Context(), "test", "127.0.0.1:0", discard)
+func open(tb testing.TB) *Port {
+	tb.Helper()
+	p, err := OpenPort(tb.Context(), "test", "127.0.0.1:0", discard)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.Close() })
+	tb.Cleanup(func() { _ = p.Close() })
 	return p
 }
 
@@ -65,6 +65,7 @@ type installation struct {
 	addr   string
 
 	providers string // the simulator's address
+	redis     *redistest.Server
 }
 
 // install runs an API, the simulator and, if it says so, a worker until the
@@ -75,10 +76,10 @@ func install(t *testing.T, works bool) *installation {
 }
 
 // installWith is install with more accounts, whose hosts are at SIMULATOR.
-func installWith(t *testing.T, works bool, accounts string) *installation {
-	t.Helper()
-	port, providers := open(t), open(t)
-	cfg := parse(t, fmt.Sprintf(`
+func installWith(tb testing.TB, works bool, accounts string) *installation {
+	tb.Helper()
+	port, providers, rdb := open(tb), open(tb), redistest.New(tb)
+	cfg := parse(tb, fmt.Sprintf(`
 redis: {url: %q}
 api: {admin_listen: "127.0.0.1:0", public_url: "http://%s", keys: [KEY]}
 worker: {admin_listen: "127.0.0.1:0"}
@@ -88,52 +89,52 @@ accounts:
   - {id: cloud, provider: whatsapp-cloud, base_url: "http://%s/v23.0", phone_number_id: "1", access_token: t, app_secret: s, verify_token: v, rate: 20}
   - {id: mute, provider: whatsapp-v2, base_url: "http://%s/v2", access_token: m, rate: 20}
   - {id: stopped, provider: sinch-whatsapp, base_url: "http://%s", region: eu1, bot_id: b, token: t, callback_secret: s, paused: true}
-%s`, redistest.Start(t), port.Addr(), base64.StdEncoding.EncodeToString([]byte("secret of the tests.")), providers.Addr(), providers.Addr(), providers.Addr(),
+%s`, rdb.URL, port.Addr(), base64.StdEncoding.EncodeToString([]byte("secret of the tests.")), providers.Addr(), providers.Addr(), providers.Addr(),
 		strings.ReplaceAll(accounts, "SIMULATOR", "http://"+providers.Addr())))
-	simulate(t, providers, SimulatedAccounts(cfg))
-	i := launch(t, cfg, port, works)
-	i.providers = providers.Addr()
+	simulate(tb, providers, SimulatedAccounts(cfg))
+	i := launch(tb, cfg, port, works)
+	i.providers, i.redis = providers.Addr(), rdb
 	return i
 }
 
 // simulate runs a simulator of the accounts until the test ends.
-func simulate(t *testing.T, port *Port, accounts []simulator.Account) {
-	t.Helper()
+func simulate(tb testing.TB, port *Port, accounts []simulator.Account) {
+	tb.Helper()
 	sim := simulator.New(simulator.Options{Accounts: accounts})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running errgroup.Group
 	running.Go(func() error { return port.Serve(ctx, sim.Handler()) })
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		if err := errors.Join(sim.Close(context.Background()), running.Wait()); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 }
 
 // launch runs an API and, if it says so, a worker until the test ends.
-func launch(t *testing.T, cfg *config.Config, port *Port, works bool) *installation {
-	t.Helper()
-	api, err := NewAPI(t.Context(), Options{Config: cfg, Log: discard, Port: port})
+func launch(tb testing.TB, cfg *config.Config, port *Port, works bool) *installation {
+	tb.Helper()
+	api, err := NewAPI(tb.Context(), Options{Config: cfg, Log: discard, Port: port})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running errgroup.Group
 	running.Go(func() error { return api.Run(ctx) })
 	var worker *Worker
 	if works {
-		worker, err = NewWorker(t.Context(), Options{Config: cfg, Log: discard})
+		worker, err = NewWorker(tb.Context(), Options{Config: cfg, Log: discard})
 		if err != nil {
-			t.Error(err)
+			tb.Error(err)
 		} else {
 			running.Go(func() error { return worker.Run(ctx) })
 		}
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		if err := running.Wait(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return &installation{config: cfg, api: api, worker: worker, addr: port.Addr()}
