@@ -188,9 +188,6 @@ func (t *trial) fill(ctx context.Context, s *stage.Stage, accounts, each int) er
 	t.progress("filling %d × %d", accounts, each)
 	for n := range accounts {
 		b, err := s.PostBatch(ctx, n, load.Lines(bulkFrom+n*each, each, textSize))
-		if errors.Is(err, stage.ErrNoBatches) {
-			return t.fillSingly(ctx, s, accounts, each)
-		}
 		if err != nil {
 			return err
 		}
@@ -199,16 +196,6 @@ func (t *trial) fill(ctx context.Context, s *stage.Stage, accounts, each int) er
 		}
 	}
 	return nil
-}
-
-// fillSingly is fill by single posts.
-func (t *trial) fillSingly(ctx context.Context, s *stage.Stage, accounts, each int) error {
-	const connections = 64
-	messages := perConnection(connections, accounts, "bulk")
-	_, err := load.Burst(ctx, s.APIAddr(), connections, accounts*each, func(conn, n int) []byte {
-		return messages[conn][n%accounts].To(bulkFrom + n)
-	})
-	return err
 }
 
 // perConnection makes a message for each connection and account, for what is

@@ -341,9 +341,6 @@ type Batch struct {
 	Complete           bool
 }
 
-// ErrNoBatches says that the API doesn't take batches.
-var ErrNoBatches = errors.New("the API has no POST /v1/batches")
-
 // PostBatch streams lines as one batch of bulk messages for the n-th account.
 func (s *Stage) PostBatch(ctx context.Context, n int, lines io.Reader) (b Batch, err error) {
 	url := fmt.Sprintf("http://%s/v1/batches?account=%s&priority=bulk", s.at.api, AccountID(n))
@@ -353,9 +350,6 @@ func (s *Stage) PostBatch(ctx context.Context, n int, lines io.Reader) (b Batch,
 	}
 	req.Header.Set("Content-Type", "application/x-ndjson")
 	err = s.do(req, &b)
-	if e, ok := errors.AsType[statusError](err); ok && e == http.StatusNotFound {
-		return b, ErrNoBatches
-	}
 	return b, err
 }
 
