@@ -786,6 +786,39 @@ func TestRetentionLeavesNothing(t *testing.T) {
 	})
 }
 
+// A message that was looked at for several reasons isn't looked at for all of
+// them for ever.
+func TestMessageKeepsOneAlarm(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.grace = time.Millisecond
+		m := text("+46732001122", "x")
+		m.OnUnknown, m.ExpiresAt = gateway.ResendUnknown, m.CreatedAt.Add(100*time.Millisecond)
+		b.accept(m)
+		b.mustBegin(m.ID, 0, "n")
+		b.record(gateway.Ending{Message: m.ID, Nonce: "n", Next: gateway.StatusUnknown})
+		for b.get(m.ID).Status != gateway.StatusQueued {
+			b.keep()
+		}
+		for b.get(m.ID).Status != gateway.StatusExpired {
+			b.keep()
+		}
+		last := func() time.Time { // of the alarms that were set before it expired
+			h := b.get(m.ID).History
+			return h[len(h)-1].At.Add(100 * time.Millisecond)
+		}()
+		for time.Now().Before(last) {
+			b.keep()
+		}
+		n := 0
+		for _, slot := range b.rdb.ZRange(t.Context(), redisdb.Key(shop.Tag(), "timer"), 0, -1).Val() {
+			n += int(b.rdb.LLen(t.Context(), redisdb.Key(shop.Tag(), "tm:"+slot)).Val())
+		}
+		if n != 1 {
+			t.Errorf("%d alarms", n)
+		}
+	})
+}
+
 func TestListFiltersAndPages(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		var all []gateway.MessageID

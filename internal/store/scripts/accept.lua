@@ -10,9 +10,19 @@
 local life = arg(1)
 local result = {}
 
+-- Where it is remembered what a batch's lines say. That ends with the batch's
+-- key, which an upload may outlast.
+local function memory(id) return P .. 'bh:' .. string.sub(id, 1, 17) end
+
+local remembers = nil
+local function is_remembered(id)
+  if remembers == nil then remembers = redis.call('EXISTS', memory(id)) == 1 end
+  return remembers
+end
+
 -- Compares a line with what was said on it before.
 local function said(id, line, words)
-  local was = redis.call('GETRANGE', P .. 'bh:' .. string.sub(id, 1, 17), line * 8 - 8, line * 8 - 1)
+  local was = redis.call('GETRANGE', memory(id), line * 8 - 8, line * 8 - 1)
   if was == '' or was == '\0\0\0\0\0\0\0\0' then return nil end
   return was == words and 'again' or 'changed'
 end
@@ -64,15 +74,16 @@ local function accept(i)
   if idem ~= '' then redis.call('SET', P .. 'i:' .. idem, body .. arg(i + 9), 'PX', life) end
   if line > 0 then
     add(batch(id), 'n', 1)
-    if words ~= '' then redis.call('SETRANGE', P .. 'bh:' .. string.sub(id, 1, 17), line * 8 - 8, words) end
+    if words ~= '' and is_remembered(id) then redis.call('SETRANGE', memory(id), line * 8 - 8, words) end
   end
   return 'created'
 end
 
 local i, last = 2, 0
 while i <= #ARGV - 4 do
-  result[#result + 1] = accept(i)
-  last = math.max(last, tonumber(arg(i + 10)))
+  local verdict = accept(i)
+  if verdict == 'created' then last = math.max(last, tonumber(arg(i + 10))) end
+  result[#result + 1] = verdict
   i = i + 13 + tonumber(arg(i + 12))
 end
 if last > 0 then

@@ -64,10 +64,10 @@ local function look_at_batch(name)
   set_alarm(name, at + HORIZON)
 end
 
-local function look(id)
+local function look(id, slot)
   if #id == 17 then return look_at_batch(id) end
   local m = load(id)
-  if not m then return end
+  if not m or (m.tb and m.tb ~= slot) then return end -- another alarm has taken this one's place
   drop(m, 'tb')
   if m.s == 'u' and m.ou == 'r' and (tonumber(m.sp or '0') >= attempts or tonumber(m.ex) <= at) then
     m.kept = true -- it isn't sent again: it stays unknown
@@ -97,7 +97,7 @@ end
 local looks = most
 for _, slot in ipairs(redis.call('ZRANGEBYSCORE', P .. 'timer', '-inf', int(at), 'LIMIT', 0, most)) do
   local ids = redis.call('LPOP', P .. 'tm:' .. slot, looks) or {}
-  for _, id in ipairs(ids) do look(id) end
+  for _, id in ipairs(ids) do look(id, slot) end
   looks = looks - #ids
   if redis.call('EXISTS', P .. 'tm:' .. slot) == 0 then redis.call('ZREM', P .. 'timer', slot) end
   if looks <= 0 then
