@@ -71,7 +71,8 @@ func (s *Store) remindSoon(ctx context.Context, account gateway.AccountID) {
 	if last, ok := s.reminded.Load(account); ok && began.Sub(last.(time.Time)) < reminderLife { //nolint:forcetypeassert // nothing else is stored
 		return
 	}
-	if s.remind(ctx, account, ringPatience) == nil {
+	// One that is due sooner may be claimed before the next message is there.
+	if due, err := s.remindIn(ctx, account, ringPatience).Int64(); err == nil && due >= reminderLife.Milliseconds() {
 		s.reminded.Store(account, began)
 	}
 }
@@ -174,7 +175,12 @@ func outboxMember(t gateway.Task) string { return t.Message.Local() + "#" + strc
 
 // remind makes sure that the account is looked after within d.
 func (s *Store) remind(ctx context.Context, account gateway.AccountID, d time.Duration) error {
-	return remindScript.Run(ctx, s.rdb, []string{redisdb.DueKey}, string(account), d.Milliseconds(), "").Err()
+	return s.remindIn(ctx, account, d).Err()
+}
+
+// remindIn answers in how many milliseconds the account is looked after.
+func (s *Store) remindIn(ctx context.Context, account gateway.AccountID, d time.Duration) *redis.Cmd {
+	return remindScript.Run(ctx, s.rdb, []string{redisdb.DueKey}, string(account), d.Milliseconds(), "")
 }
 
 // remindAt makes sure that the account is looked after at t.

@@ -217,6 +217,64 @@ func TestCancelledBatchBeginsNothingAndItsRecordsFollow(t *testing.T) {
 	})
 }
 
+func TestWhatMayHaveArrivedOfACancelledBatchStaysUnknown(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.grace = time.Millisecond
+		id := b.open("")
+		posts := lines(id, 1, 2)
+		for i := range posts {
+			posts[i].Message.OnUnknown = gateway.ResendUnknown
+		}
+		b.add(id, false, posts...)
+		tasks := map[gateway.MessageID]int{}
+		for i, p := range posts {
+			b.must(b.Enqueued(t.Context(), shop, gateway.Task{Message: p.Message.ID}))
+			b.mustBegin(p.Message.ID, 0, fmt.Sprint("n", i))
+			b.record(gateway.Ending{Message: p.Message.ID, Nonce: fmt.Sprint("n", i), Next: gateway.StatusUnknown})
+		}
+		for len(tasks) < 2 {
+			for _, task := range b.keep().Tasks {
+				tasks[task.Message] = task.Sequence
+			}
+		}
+		b.mustBegin(id.Line(1), tasks[id.Line(1)], "again") // the other one waits
+		_, err := b.CancelBatch(t.Context(), id)
+		b.must(err)
+		b.record(gateway.Ending{Message: id.Line(1), Nonce: "again", Next: gateway.StatusQueued, RetryIn: time.Hour})
+		for b.keep().More {
+		}
+		b.batchCounts(id, map[gateway.Status]int64{gateway.StatusUnknown: 2})
+	})
+}
+
+func TestWhatLinesSayIsRememberedNoLongerThanTheBatchsKey(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		id := b.open("campaign")
+		memory := redisdb.Key(shop.Tag(), "bh:"+id.Local()[:gateway.BatchName])
+		b.add(id, true, line(id, 1, "x"))
+		b.must(b.rdb.Del(t.Context(), memory).Err()) // its time has come, and the upload goes on
+		b.add(id, true, line(id, 2, "x"))
+		if b.rdb.Exists(t.Context(), memory).Val() != 0 {
+			t.Errorf("it is remembered for %v", b.rdb.PTTL(t.Context(), memory).Val())
+		}
+		b.batchCounts(id, map[gateway.Status]int64{gateway.StatusQueued: 2})
+	})
+}
+
+func TestLinesOfABatchThatIsNotKeptLeaveNothing(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		id := gateway.NewBatchID(shop, time.Now())
+		if got := b.add(id, false, lines(id, 1, 2)...); got[0] != gateway.LineCancelled {
+			t.Errorf("a line is %s", got[0])
+		}
+		keys, err := b.rdb.Keys(t.Context(), redisdb.Key(shop.Tag(), "[bm]*")).Result()
+		b.must(err)
+		if len(keys) > 0 {
+			t.Errorf("left: %v", keys)
+		}
+	})
+}
+
 func TestBatchesAreListedTheNewestFirst(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		var want, got []gateway.BatchID

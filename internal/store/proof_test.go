@@ -221,7 +221,12 @@ func TestFullRedisStillLetsWorkEnd(t *testing.T) {
 	b := newBench(t, redistest.Start(t))
 	m := b.accept(text("+46732001122", "x"))
 	b.mustBegin(m.ID, 0, "n1")
+	batch := b.open("")
+	b.add(batch, false, lines(batch, 1, 3)...)
 	b.must(b.rdb.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	b.must(b.CompleteBatch(t.Context(), shop, batch))
+	_, err := b.CancelBatch(t.Context(), batch)
+	b.must(err)
 	b.record(yes(m, "n1", "wamid.1"))
 	b.keep()
 	b.receipt(gateway.Receipt{Message: m.ID, Status: gateway.StatusDelivered})
@@ -256,6 +261,21 @@ func TestAReminderDuringHousekeepingIsNotLost(t *testing.T) {
 		}
 		if early := time.Until(m.SendAt); early > 0 {
 			t.Errorf("due %v before its time", early)
+		}
+	})
+}
+
+func TestAReminderThatIsAboutToBeClaimedDoesNotStandForTheNext(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		due := func() float64 { return b.rdb.ZScore(t.Context(), redisdb.DueKey, string(shop)).Val() }
+		b.must(b.Remind(t.Context(), shop))
+		b.accept(text("+46732001122", "x")) // due already, and so no later
+		claimed, err := b.Claim(t.Context(), shop, int64(due()))
+		b.must(err)
+		b.must(b.Settle(t.Context(), shop, claimed, time.Time{}))
+		b.accept(text("+46732001122", "y"))
+		if due() == 0 {
+			t.Error("nobody looks after what was accepted since")
 		}
 	})
 }

@@ -414,10 +414,13 @@ local function apply_parked(id, m)
   redis.call('DEL', waiting)
 end
 
--- Ends what waits in a cancelled batch, as of when that was. What may have
--- arrived already, and waited to be sent again, stays unknown.
+-- What becomes of that which isn't sent any more because its batch was cancelled.
+-- What may have arrived already, and waited to be sent again, stays unknown.
+local function given_up(m) return m.pd and 'u' or 'c' end
+
+-- Ends what waits in a cancelled batch, as of when that was.
 local function void(id, m)
-  move(id, m, m.pd and 'u' or 'c', tonumber(m.x))
+  move(id, m, given_up(m), tonumber(m.x))
   save(id, m)
 end
 

@@ -19,7 +19,7 @@ if not mine and m.s ~= 'q' and m.s ~= 'u' then
   save(id, m)
   return 'late'
 end
-if s == 'q' and m.x then s = 'c' end -- its batch was cancelled: it isn't tried again
+if s == 'q' and m.x then s = given_up(m) end -- its batch was cancelled: it isn't tried again
 log_attempt(m, arg(11), tonumber(arg(12)), arg(13), arg(14), arg(15), arg(16))
 suppress_as_told(m.to, arg(8), at)
 put(m, 'n', '!' .. nonce)

@@ -4,6 +4,7 @@
 local key = P .. 'b:' .. arg(1)
 if redis.call('EXISTS', key) == 0 then return 'gone' end
 if redis.call('HEXISTS', key, 'x') == 1 then return 'cancelled' end
+even_if_full()
 local waiting = {'ts', 'tp', 'tk', 'bs', 'bp', 'bk'}
 for i, n in ipairs(redis.call('HMGET', key, unpack(waiting))) do
   n = tonumber(n or '0')
