@@ -57,43 +57,42 @@ func (p *pipelined) script(ctx context.Context, command, script string, keys []s
 	for _, k := range keys {
 		all = append(all, k)
 	}
-	cmd := redis.NewCmd(ctx, append(all, args...)...)
-	if err := p.submit(ctx, cmd); err != nil {
-		cmd = redis.NewCmd(ctx)
-		cmd.SetErr(err)
-	}
-	return cmd
+	return send(ctx, p, redis.NewCmd, append(all, args...))
 }
 
 // ZRem implements redis.UniversalClient.
 func (p *pipelined) ZRem(ctx context.Context, key string, members ...any) *redis.IntCmd {
-	return p.number(ctx, append([]any{"zrem", key}, members...))
+	return send(ctx, p, redis.NewIntCmd, append([]any{"zrem", key}, members...))
 }
 
 // Publish implements redis.UniversalClient.
 func (p *pipelined) Publish(ctx context.Context, channel string, message any) *redis.IntCmd {
-	return p.number(ctx, []any{"publish", channel, message})
+	return send(ctx, p, redis.NewIntCmd, []any{"publish", channel, message})
 }
 
-func (p *pipelined) number(ctx context.Context, args []any) *redis.IntCmd {
-	cmd := redis.NewIntCmd(ctx, args...)
-	if err := p.submit(ctx, cmd); err != nil {
-		cmd = redis.NewIntCmd(ctx)
+// send has a command sent and waits for its answer.
+func send[C redis.Cmder](ctx context.Context, p *pipelined, command func(context.Context, ...any) C, args []any) C {
+	cmd := command(ctx, args...)
+	err := ctx.Err()
+	if err == nil {
+		err = p.auto.Submit(ctx, cmd).WaitContext(ctx)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		cmd = command(ctx, args...) // the first belongs to the pipeline still
 		cmd.SetErr(err)
+	case passes(err):
+		cmd = command(ctx, args...)
+		_ = p.Process(ctx, cmd) // the error is cmd's too
 	}
 	return cmd
 }
 
-// submit has the command sent and waits for its answer. An error says that ctx
-// ended first: then the command belongs to the pipeline still.
-func (p *pipelined) submit(ctx context.Context, cmd redis.Cmder) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := p.auto.Submit(ctx, cmd).WaitContext(ctx); err != nil && ctx.Err() != nil {
-		return err
-	}
-	return nil
+// passes reports whether a node refused a command for now. The client tries it
+// again then, but in a pipeline only if it is the first.
+func passes(err error) bool {
+	return redis.IsLoadingError(err) || redis.IsReadOnlyError(err) || redis.IsMasterDownError(err) ||
+		redis.IsClusterDownError(err) || redis.IsTryAgainError(err) || redis.IsNoReplicasError(err)
 }
 
 // Master is a client of the node that has the key: rdb itself, but in a cluster.
