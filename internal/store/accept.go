@@ -173,12 +173,13 @@ func (s *Store) Enqueued(ctx context.Context, account gateway.AccountID, tasks .
 
 func outboxMember(t gateway.Task) string { return t.Message.Local() + "#" + strconv.Itoa(t.Sequence) }
 
-// remind makes sure that the account is looked after within d.
-func (s *Store) remind(ctx context.Context, account gateway.AccountID, d time.Duration) error {
-	return s.remindIn(ctx, account, d).Err()
+// remind has the account looked after now.
+func (s *Store) remind(ctx context.Context, account gateway.AccountID) error {
+	return s.remindIn(ctx, account, 0).Err()
 }
 
-// remindIn answers in how many milliseconds the account is looked after.
+// remindIn makes sure that the account is looked after within d, and answers in
+// how many milliseconds it is.
 func (s *Store) remindIn(ctx context.Context, account gateway.AccountID, d time.Duration) *redis.Cmd {
 	return remindScript.Run(ctx, s.rdb, []string{redisdb.DueKey}, string(account), d.Milliseconds(), "")
 }
@@ -190,7 +191,7 @@ func (s *Store) remindAt(ctx context.Context, account gateway.AccountID, t time.
 
 // Remind asks the account's owner to look after it now.
 func (s *Store) Remind(ctx context.Context, account gateway.AccountID) error {
-	if err := s.remind(ctx, account, 0); err != nil {
+	if err := s.remind(ctx, account); err != nil {
 		return unavailable("remind the owner of", string(account), err)
 	}
 	return nil

@@ -93,7 +93,7 @@ func (s *Store) CancelBatch(ctx context.Context, id gateway.BatchID) (gateway.Ba
 	if got[0] == "gone" {
 		return gateway.Batch{}, gateway.ErrNotFound
 	}
-	_ = s.remind(ctx, b.Account, 0) // else the records follow a little later
+	_ = s.remind(ctx, b.Account) // else the records follow a little later
 	return s.Batch(ctx, id)
 }
 

@@ -36,7 +36,7 @@ func TestWhateverHappensNothingIsLostOrLeft(t *testing.T) {
 				b.retention = gateway.Retention{Content: 30 * time.Millisecond, Record: 90 * time.Millisecond, DeadLetter: 150 * time.Millisecond}
 				b.grace = 20 * time.Millisecond
 				b.polls, b.lookups = true, true
-				w := &walk{bench: b, r: rand.New(rand.NewPCG(1, uint64(seed)))} //nolint:gosec // repeatable on purpose
+				w := &walk{bench: b, r: rand.New(rand.NewPCG(1, uint64(seed)))}
 				for w.step = range *walkSteps {
 					w.act()
 					w.check()
@@ -101,9 +101,23 @@ func (w *walk) act() {
 		weight int
 		do     func()
 	}{
-		{12, w.post}, {3, w.openBatch}, {10, w.addLines}, {2, w.completeBatch}, {2, w.cancelBatch},
-		{25, w.beginOne}, {25, w.recordOne}, {3, w.recordAgain}, {12, w.receive}, {4, w.cancelOne}, {4, w.deferOne},
-		{3, w.refuseOne}, {3, w.expireOne}, {25, w.keepHouse}, {3, w.adoptAll}, {5, w.ask}, {8, w.tellAll},
+		{12, w.post},
+		{3, w.openBatch},
+		{10, w.addLines},
+		{2, w.completeBatch},
+		{2, w.cancelBatch},
+		{25, w.beginOne},
+		{25, w.recordOne},
+		{3, w.recordAgain},
+		{12, w.receive},
+		{4, w.cancelOne},
+		{4, w.deferOne},
+		{3, w.refuseOne},
+		{3, w.expireOne},
+		{25, w.keepHouse},
+		{3, w.adoptAll},
+		{5, w.ask},
+		{8, w.tellAll},
 	}
 	sum := 0
 	for _, s := range steps {
@@ -419,7 +433,6 @@ func (w *walk) tellAll() {
 	w.twice("tell", func() error {
 		notices, _, err := w.DueNotices(w.t.Context(), w.lease, 10)
 		for _, n := range notices {
-			n := n
 			switch w.r.IntN(4) {
 			case 0:
 				n.Tries, n.Since = n.Tries+1, time.Now()
@@ -574,7 +587,11 @@ func (w *walk) check() {
 		id   func(member string) string
 	}{
 		{"ix", func(m string) string { return m[len(m)-24:] }},
-		{"parkt", same}, {"parkb", same}, {"fly", same}, {"poll", same}, {"no", same},
+		{"parkt", same},
+		{"parkb", same},
+		{"fly", same},
+		{"poll", same},
+		{"no", same},
 	} {
 		for member := range p.sorted[index.name] {
 			if m := records[index.id(member)]; m == nil {

@@ -99,7 +99,7 @@ func (s *Store) Cancel(ctx context.Context, id gateway.MessageID) (*gateway.Reco
 	case "conflict":
 		return nil, gateway.ErrConflict
 	case "told":
-		_ = s.remind(ctx, r.Account, 0) // else the caller hears of it a little later
+		_ = s.remind(ctx, r.Account) // else the caller hears of it a little later
 	}
 	return s.Get(ctx, id)
 }

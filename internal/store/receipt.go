@@ -25,7 +25,7 @@ func (s *Store) Apply(ctx context.Context, account gateway.AccountID, c gateway.
 		if err == nil {
 			if told {
 				// A lost reminder delays the notices until the owner looks by itself.
-				_ = s.remind(ctx, account, 0)
+				_ = s.remind(ctx, account)
 			}
 			return nil
 		}
