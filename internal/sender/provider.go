@@ -3,6 +3,7 @@ package sender
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,6 +73,36 @@ type Poller interface {
 
 	// InterpretStatus reads a complete answer. Not ok: it tells no status.
 	InterpretStatus(a Answer) (r gateway.Receipt, ok bool)
+}
+
+// longestRetryAfter is for how long the header of that name is believed.
+const longestRetryAfter = time.Hour
+
+// RetryAfter reads the header of that name, seconds or a date, up to an hour;
+// zero if it is neither or has passed.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+		return time.Duration(min(max(seconds, 0), int64(longestRetryAfter/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), longestRetryAfter)
+}
+
+// Unsupported is NewRequest's error for what Check would refuse: the account may
+// have changed its provider since the message was accepted.
+func Unsupported(provider string, refused []gateway.FieldError) *gateway.Error {
+	details := make([]string, len(refused))
+	for i, e := range refused {
+		details[i] = e.Error()
+	}
+	return &gateway.Error{
+		Class: gateway.ClassPermanent, Code: "unsupported_by_provider",
+		Title: "the message can't be expressed by " + provider, Detail: strings.Join(details, "; "),
+	}
 }
 
 // UsableToken reports whether a token that a login gave can stand in a header:

@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	maxRetryAfter = time.Hour
-	maxQuote      = 300 // code points kept of the provider's words
-	redacted      = "[redacted]"
+	maxQuote = 300 // code points kept of the provider's words
+	redacted = "[redacted]"
 
 	// codeBilling is the one thing a 403 says that operators must tell apart.
 	codeBilling = "BILLING_CREDIT_LIMIT_BREACHED"
@@ -86,7 +85,7 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 	rule := ruleOf(a.Status, says.coded(a.Status))
 	r := gateway.Result{Outcome: rule.outcome, Scope: rule.scope, Error: p.problem(a.Status, rule.class, says)}
 	if r.Retryable() {
-		r.RetryAfter = retryAfter(a.Header)
+		r.RetryAfter = sender.RetryAfter(a.Header, time.Now())
 	}
 	return r
 }
@@ -200,17 +199,4 @@ func decode(b []byte, into any) error {
 		return nil // the rest has been read
 	}
 	return err
-}
-
-// retryAfter reads the header of that name: seconds or a date. Nonsense is no
-// wish.
-func retryAfter(h http.Header) time.Duration {
-	value := h.Get("Retry-After")
-	var wait time.Duration
-	if seconds, err := strconv.Atoi(value); err == nil {
-		wait = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(value); err == nil {
-		wait = time.Until(at)
-	}
-	return min(max(wait, 0), maxRetryAfter)
 }

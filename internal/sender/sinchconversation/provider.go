@@ -135,7 +135,7 @@ func (p *Provider) Prepare(ctx context.Context) {
 func (p *Provider) NewRequest(ctx context.Context, c sender.Call) (*http.Request, error) {
 	message, problems := render(c.Message, c.ReplyTo)
 	if len(problems) > 0 {
-		return nil, unsupported(problems)
+		return nil, sender.Unsupported(dialect, problems)
 	}
 	body, err := encode(sendRequest{
 		AppID: p.settings.AppID,
@@ -213,19 +213,6 @@ func (r *recoveries) first(c sender.Call) bool {
 	}
 	r.seen[key] = time.Now()
 	return true
-}
-
-func unsupported(problems []gateway.FieldError) *gateway.Error {
-	details := make([]string, len(problems))
-	for i, problem := range problems {
-		details[i] = problem.Error()
-	}
-	return &gateway.Error{
-		Class:  gateway.ClassPermanent,
-		Code:   "unsupported_by_provider",
-		Title:  "The message can't be expressed by " + dialect,
-		Detail: strings.Join(details, "; "),
-	}
 }
 
 // encode leaves <, > and & as they are, which people read.

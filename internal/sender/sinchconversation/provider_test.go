@@ -560,7 +560,7 @@ func TestWhatCannotBeExpressedIsPermanent(t *testing.T) {
 	_, err := newProvider("", nil).NewRequest(t.Context(), sender.Call{Message: &m, Attempt: 1})
 	want := &gateway.Error{
 		Class: gateway.ClassPermanent, Code: "unsupported_by_provider",
-		Title: "The message can't be expressed by sinch-conversation",
+		Title: "the message can't be expressed by sinch-conversation",
 		Detail: "audio.id: can't be expressed by sinch-conversation: it takes a link only; " +
 			"audio.voice: can't be expressed by sinch-conversation: it has no voice messages",
 	}
@@ -589,20 +589,6 @@ func TestTheProvidersWordsAreTrimmed(t *testing.T) {
 	if want := begins + strings.Repeat("å", maxQuote-1-len([]rune(begins))) + "…"; got != want {
 		t.Errorf("detail %q, want %q", got, want)
 	}
-}
-
-func TestRetryAfterMayBeADate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // the bubble's clock stands at 2000-01-01
-		for value, want := range map[string]time.Duration{
-			"Sat, 01 Jan 2000 00:00:30 GMT": 30 * time.Second,
-			"Fri, 31 Dec 1999 23:59:30 GMT": 0,
-			"Sun, 02 Jan 2000 00:00:00 GMT": time.Hour,
-		} {
-			if got := retryAfter(http.Header{"Retry-After": {value}}); got != want {
-				t.Errorf("%s: %v, want %v", value, got, want)
-			}
-		}
-	})
 }
 
 // By hand from the reference, media; of documents without the types of other kinds,

@@ -12,10 +12,7 @@ import (
 	"sluice/internal/sender"
 )
 
-const (
-	maxRetryAfter = time.Hour
-	maxDetail     = 500 // code points kept of the provider's words
-)
+const maxDetail = 500 // code points kept of the provider's words
 
 // Interpret implements sender.Provider. The dialect has no error codes, and
 // its texts are for people, so the HTTP status decides. Documented for a send
@@ -26,7 +23,7 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 		return p.receipt(a)
 	case a.Status == http.StatusTooManyRequests:
 		return gateway.Result{
-			Outcome: gateway.OutcomeThrottled, Scope: gateway.ScopeAccount, RetryAfter: retryAfter(a.Header),
+			Outcome: gateway.OutcomeThrottled, Scope: gateway.ScopeAccount, RetryAfter: sender.RetryAfter(a.Header, time.Now()),
 			Error: p.problem(a, gateway.ClassThrottled),
 		}
 	case a.Status == http.StatusUnauthorized, a.Status == http.StatusForbidden, a.Status == http.StatusNotFound,
@@ -42,7 +39,7 @@ func (p *Provider) Interpret(a sender.Answer) gateway.Result {
 		// In Sinch's own words the request could not be handled. Without them
 		// it may be a proxy that speaks, and the request may be through.
 		return gateway.Result{
-			Outcome: gateway.OutcomeTransient, RetryAfter: retryAfter(a.Header),
+			Outcome: gateway.OutcomeTransient, RetryAfter: sender.RetryAfter(a.Header, time.Now()),
 			Error: p.problem(a, gateway.ClassTransient),
 		}
 	case a.Status >= 400 && a.Status < 500 && a.Status != http.StatusRequestTimeout:
@@ -154,17 +151,4 @@ func (b errorBody) detail() string { return cmp.Or(b.Details, b.Reason) }
 // the message. A lone message could be any proxy's.
 func (b errorBody) coded(status int) bool {
 	return b.title() != "" && b.detail() != "" || b.title() == strconv.Itoa(status)
-}
-
-// retryAfter reads the header of that name: seconds or a date. Nonsense is no
-// wish.
-func retryAfter(h http.Header) time.Duration {
-	value := h.Get("Retry-After")
-	var wait time.Duration
-	if seconds, err := strconv.Atoi(value); err == nil {
-		wait = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(value); err == nil {
-		wait = time.Until(at)
-	}
-	return min(max(wait, 0), maxRetryAfter)
 }

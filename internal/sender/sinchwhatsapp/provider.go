@@ -74,7 +74,7 @@ func (p *Provider) Check(m *gateway.Message) []gateway.FieldError {
 func (p *Provider) NewRequest(ctx context.Context, c sender.Call) (*http.Request, error) {
 	message, problems := render(c.Message)
 	if len(problems) > 0 {
-		return nil, unsupported(problems)
+		return nil, sender.Unsupported(dialect, problems)
 	}
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
@@ -95,17 +95,4 @@ func (p *Provider) NewRequest(ctx context.Context, c sender.Call) (*http.Request
 	req.Header.Set("Authorization", "Bearer "+p.token)
 	req.Header.Set("Content-Type", "application/json")
 	return req, nil
-}
-
-func unsupported(problems []gateway.FieldError) *gateway.Error {
-	details := make([]string, len(problems))
-	for i, problem := range problems {
-		details[i] = problem.Error()
-	}
-	return &gateway.Error{
-		Class:  gateway.ClassPermanent,
-		Code:   "unsupported_by_provider",
-		Title:  "The message can't be expressed by " + dialect,
-		Detail: strings.Join(details, "; "),
-	}
 }

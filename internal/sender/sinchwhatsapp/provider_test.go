@@ -4,10 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -574,20 +572,6 @@ func TestTheProvidersWordsAreTrimmed(t *testing.T) {
 	}
 }
 
-func TestRetryAfterMayBeADate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // the bubble's clock stands at 2000-01-01
-		for value, want := range map[string]time.Duration{
-			"Sat, 01 Jan 2000 00:00:30 GMT": 30 * time.Second,
-			"Fri, 31 Dec 1999 23:59:30 GMT": 0,
-			"Sun, 02 Jan 2000 00:00:00 GMT": time.Hour,
-		} {
-			if got := retryAfter(http.Header{"Retry-After": {value}}); got != want {
-				t.Errorf("%s: %v, want %v", value, got, want)
-			}
-		}
-	})
-}
-
 // R15, C06 and C07: what is wrong in any dialect is caught before a provider
 // is asked, and what is wrong in this one by Check.
 func TestLimitsAreCaughtBeforeACall(t *testing.T) {
@@ -633,7 +617,7 @@ func TestWhatCannotBeExpressedIsPermanent(t *testing.T) {
 	}
 	want := &gateway.Error{
 		Class: gateway.ClassPermanent, Code: "unsupported_by_provider",
-		Title: "The message can't be expressed by sinch-whatsapp",
+		Title: "the message can't be expressed by sinch-whatsapp",
 		Detail: "audio.id: can't be expressed by sinch-whatsapp: it takes a link only; " +
 			"audio.voice: can't be expressed by sinch-whatsapp: it has no voice messages",
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"sluice/internal/gateway"
@@ -14,8 +13,7 @@ import (
 )
 
 const (
-	maxWait  = time.Hour // of a Retry-After
-	maxRunes = 300       // of a title or a detail
+	maxRunes = 300 // of a title or a detail
 
 	// firstThrottle is the wait after a 429 that says nothing more.
 	firstThrottle = time.Second
@@ -133,7 +131,7 @@ func (r rule) suppression() *gateway.Suppression {
 // wait is what the provider asks for: Retry-After, the time until an app or
 // WABA gets its calls back, or the documented wait of the code.
 func wait(r rule, h http.Header) time.Duration {
-	if d := retryAfter(h.Get("Retry-After"), time.Now()); d > 0 {
+	if d := sender.RetryAfter(h, time.Now()); d > 0 {
 		return d
 	}
 	if r.outcome == gateway.OutcomeThrottled && r.scope == gateway.ScopeApp {
@@ -142,19 +140,6 @@ func wait(r rule, h http.Header) time.Duration {
 		}
 	}
 	return r.wait
-}
-
-// retryAfter reads seconds or a date, up to maxWait; zero if it is neither or
-// has passed.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
-		return time.Duration(min(max(seconds, 0), int64(maxWait/time.Second))) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), maxWait)
 }
 
 // regainAccess reads the longest estimated_time_to_regain_access, in minutes,

@@ -92,7 +92,7 @@ func (p *Provider) MediaRule(kind gateway.MediaKind) gateway.MediaRule {
 // parameters that are no JSON.
 func (p *Provider) NewRequest(ctx context.Context, c sender.Call) (*http.Request, error) {
 	if refused := p.Check(c.Message); len(refused) > 0 {
-		return nil, unsupported(refused)
+		return nil, sender.Unsupported(string(gateway.WhatsAppCloud), refused)
 	}
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
@@ -109,17 +109,6 @@ func (p *Provider) NewRequest(ctx context.Context, c sender.Call) (*http.Request
 	req.Header.Set("Authorization", "Bearer "+p.settings.AccessToken)
 	req.Header.Set("Content-Type", "application/json")
 	return req, nil
-}
-
-func unsupported(refused []gateway.FieldError) *gateway.Error {
-	details := make([]string, len(refused))
-	for i, e := range refused {
-		details[i] = e.Error()
-	}
-	return &gateway.Error{
-		Class: gateway.ClassPermanent, Code: "unsupported_by_provider",
-		Title: "the message can't be expressed by whatsapp-cloud", Detail: strings.Join(details, "; "),
-	}
 }
 
 // attemptMark divides our id from the attempt in the callback data.

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	maxWait  = time.Hour // of a Retry-After
+	maxWait  = time.Hour // that a limit asks for in words
 	maxRunes = 300       // of a title or a detail
 
 	// cutAttempts is how often a message is tried whose refusal was cut short.
@@ -133,10 +133,7 @@ func (e *envelope) alias() gateway.Recipient {
 	if len(e.Contacts) != 1 {
 		return ""
 	}
-	r, err := gateway.ParseRecipient("+" + e.Contacts[0].id())
-	if err != nil {
-		return ""
-	}
+	r, _ := whatsapp.Number(e.Contacts[0].WaID)
 	return r
 }
 
@@ -264,7 +261,7 @@ func (p *Provider) result(r rule, h http.Header, e *gateway.Error) gateway.Resul
 	out := gateway.Result{Outcome: r.outcome, Error: e, Scope: r.scope, MaxAttempts: r.attempts, Suppress: r.suppression()}
 	if out.Retryable() {
 		out.RetryAfter = r.wait
-		if d := retryAfter(h.Get("Retry-After"), p.settings.Now()); d > 0 {
+		if d := sender.RetryAfter(h, p.settings.Now()); d > 0 {
 			out.RetryAfter = d
 		}
 	}
@@ -278,19 +275,6 @@ func (r rule) suppression() *gateway.Suppression {
 	}
 	s := r.suppress
 	return &s
-}
-
-// retryAfter reads seconds or a date, up to maxWait; zero if it is neither or
-// has passed.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
-		return time.Duration(min(max(seconds, 0), int64(maxWait/time.Second))) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), maxWait)
 }
 
 // describe puts an error in the gateway's words, without its class.

@@ -182,7 +182,7 @@ func (p *Provider) Prepare(ctx context.Context) {
 // parameters that are no JSON.
 func (p *Provider) NewRequest(ctx context.Context, c sender.Call) (*http.Request, error) {
 	if refused := p.Check(c.Message); len(refused) > 0 {
-		return nil, unsupported(refused)
+		return nil, sender.Unsupported(dialect, refused)
 	}
 	key := keyOf(c)
 	if verdict := p.takeVerdict(key); verdict != nil {
@@ -221,17 +221,6 @@ func (p *Provider) to(r gateway.Recipient) string {
 		return alias
 	}
 	return r.Digits()
-}
-
-func unsupported(refused []gateway.FieldError) *gateway.Error {
-	details := make([]string, len(refused))
-	for i, e := range refused {
-		details[i] = e.Error()
-	}
-	return &gateway.Error{
-		Class: gateway.ClassPermanent, Code: "unsupported_by_provider",
-		Title: "the message can't be expressed by " + dialect, Detail: strings.Join(details, "; "),
-	}
 }
 
 // jsonHeader is what every call with a body says of itself.

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"sluice/internal/gateway"
@@ -14,7 +13,6 @@ import (
 )
 
 const (
-	maxWait = time.Hour // of a Retry-After
 
 	// cutAttempts is how often a message is tried whose refusal was cut short.
 	cutAttempts = 3
@@ -47,10 +45,7 @@ func (a *sendAnswer) id() string {
 
 // alias is how the provider knows the recipient, if it says.
 func (a *sendAnswer) alias() gateway.Recipient {
-	r, err := gateway.ParseRecipient("+" + strings.TrimPrefix(string(a.Recipient), "+"))
-	if err != nil {
-		return ""
-	}
+	r, _ := whatsapp.Number(a.Recipient)
 	return r
 }
 
@@ -79,22 +74,9 @@ func (p *Provider) result(r rule, h http.Header, e *gateway.Error) gateway.Resul
 	e.Class = r.class
 	out := gateway.Result{Outcome: r.outcome, Error: e, Scope: r.scope, MaxAttempts: r.attempts, Suppress: r.suppression()}
 	if out.Retryable() {
-		out.RetryAfter = cmp.Or(retryAfter(h.Get("Retry-After"), time.Now()), r.wait)
+		out.RetryAfter = cmp.Or(sender.RetryAfter(h, time.Now()), r.wait)
 	}
 	return out
-}
-
-// retryAfter reads seconds or a date, up to maxWait; zero if it is neither or
-// has passed.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
-		return time.Duration(min(max(seconds, 0), int64(maxWait/time.Second))) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), maxWait)
 }
 
 // InterpretStatus reads the answer to a NewStatusRequest. Not ok: it tells no

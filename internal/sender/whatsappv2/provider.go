@@ -104,7 +104,7 @@ func (p *Provider) MediaRule(kind gateway.MediaKind) gateway.MediaRule {
 func (p *Provider) NewRequest(ctx context.Context, c sender.Call) (*http.Request, error) {
 	r, refused := render(c.Message)
 	if len(refused) > 0 {
-		return nil, unsupported(refused)
+		return nil, sender.Unsupported(dialect, refused)
 	}
 	if r.text != nil {
 		r.text.ReplyTo = c.ReplyTo
@@ -148,15 +148,4 @@ func (p *Provider) request(ctx context.Context, method, path string, body io.Rea
 	req.Header.Set("Authorization", "Bearer "+p.settings.AccessToken)
 	req.Header.Set("Accept", "application/json")
 	return req, nil
-}
-
-func unsupported(refused []gateway.FieldError) *gateway.Error {
-	details := make([]string, len(refused))
-	for i, e := range refused {
-		details[i] = e.Error()
-	}
-	return &gateway.Error{
-		Class: gateway.ClassPermanent, Code: "unsupported_by_provider",
-		Title: "the message can't be expressed by " + dialect, Detail: strings.Join(details, "; "),
-	}
 }
