@@ -66,8 +66,12 @@ func TestTheConfigurationNamesTheContainers(t *testing.T) {
 		for _, a := range c.Accounts {
 			providers = append(providers, string(a.Provider))
 			wantURL(t, name+": base_url of "+string(a.ID), a.BaseURL, "simulator", listens)
+			if a.AuthURL != "" {
+				wantURL(t, name+": auth_url of "+string(a.ID), a.AuthURL, "simulator", listens)
+			}
 		}
-		if diff := cmp.Diff([]string{"sinch-whatsapp", "whatsapp-cloud"}, slices.Sorted(slices.Values(providers))); diff != "" {
+		all := []string{"sinch-conversation", "sinch-whatsapp", "whatsapp-cloud", "whatsapp-onprem", "whatsapp-v2"}
+		if diff := cmp.Diff(all, slices.Sorted(slices.Values(providers))); diff != "" {
 			t.Errorf("%s: providers (-want +got):\n%s", name, diff)
 		}
 		// Without these the statuses of messages would never come.
