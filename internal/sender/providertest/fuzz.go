@@ -2,6 +2,9 @@ package providertest
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -234,12 +237,38 @@ func FuzzedLogin(t *testing.T, p sender.Provider) {
 	}
 }
 
+// Halted is the callback, and that nothing may begin for the account as of its
+// last receipt.
+func Halted(c gateway.Callback, d time.Duration, o gateway.Outcome, reason string) gateway.Callback {
+	h := gateway.Halt{For: d, Outcome: o, Reason: reason, Scope: gateway.ScopeAccount}
+	if n := len(c.Receipts); n > 0 {
+		h.At = c.Receipts[n-1].At
+	}
+	c.Halts = append(c.Halts, h)
+	return c
+}
+
 // Signed is how a provider's callbacks are signed.
 type Signed struct {
 	Verify func(header http.Header, query url.Values, raw []byte) error
 	Secret string
 	MAC    func(secret string, raw []byte) []byte
 	Header func(mac []byte) http.Header
+}
+
+// HubSigned is how Meta signs: X-Hub-Signature-256 over the body.
+func HubSigned(verify func(http.Header, url.Values, []byte) error, secret string) Signed {
+	return Signed{
+		Verify: verify, Secret: secret,
+		MAC: func(secret string, raw []byte) []byte {
+			mac := hmac.New(sha256.New, []byte(secret))
+			mac.Write(raw)
+			return mac.Sum(nil)
+		},
+		Header: func(mac []byte) http.Header {
+			return http.Header{"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac)}}
+		},
+	}
 }
 
 // FuzzedSignature is the body of a fuzz target for signatures: what the secret

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/gateway"
+	"sluice/internal/sender/providertest"
 	"sluice/internal/sender/whatsappcloud"
 )
 
@@ -161,16 +162,6 @@ func failedReceipt(id gateway.ProviderMessageID, at int64, e gateway.Error, s *g
 	return receipts(gateway.Receipt{ProviderMessageID: id, Status: gateway.StatusFailed, At: unix(at), Error: &e, Suppress: s})
 }
 
-// halted adds that nothing may begin for the account, as of the last receipt.
-func halted(c gateway.Callback, d time.Duration, o gateway.Outcome, reason string) gateway.Callback {
-	h := gateway.Halt{For: d, Outcome: o, Reason: reason, Scope: gateway.ScopeAccount}
-	if n := len(c.Receipts); n > 0 {
-		h.At = c.Receipts[n-1].At
-	}
-	c.Halts = append(c.Halts, h)
-	return c
-}
-
 // The cases W-01 to W-18 of the reference, named as there, with ids of ours in
 // the place of "m-1".
 func TestParseDocumented(t *testing.T) {
@@ -290,7 +281,7 @@ func TestParseDocumented(t *testing.T) {
 		{
 			"W-17 an error of the system names no message, and holds the account",
 			wrap(`{"field":"messages","value":{"messaging_product":"whatsapp",` + metadata + `,"errors":[{"code":130429,"title":"Rate limit hit","message":"Rate limit hit","error_data":{"details":"number over its rate (example text)"}}]}}`),
-			halted(gateway.Callback{}, time.Second, gateway.OutcomeThrottled, "Rate limit hit"),
+			providertest.Halted(gateway.Callback{}, time.Second, gateway.OutcomeThrottled, "Rate limit hit"),
 		},
 		{
 			"W-18 a status of somebody without a number",
@@ -379,14 +370,14 @@ func TestParse(t *testing.T) {
 		},
 		{
 			"billing fails a message, and would the next ones", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131042,"title":"Payment"}]}`),
-			halted(
+			providertest.Halted(
 				failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassSuspended, Code: "131042", Title: "Payment"}, nil),
 				15*time.Minute, gateway.OutcomeSuspended, "Payment",
 			),
 		},
 		{
 			"so does a spam limit, for an hour", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131048,"title":"Spam rate limit hit"}]}`),
-			halted(
+			providertest.Halted(
 				failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassThrottled, Code: "131048", Title: "Spam rate limit hit"}, nil),
 				time.Hour, gateway.OutcomeThrottled, "Spam rate limit hit",
 			),
@@ -427,7 +418,7 @@ func TestParse(t *testing.T) {
 		},
 		{
 			"a token quoted in an error is not kept", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":190,"title":"Malformed access token ` + accessToken + `"}]}`),
-			halted(
+			providertest.Halted(
 				failedReceipt("wamid.A", 1750030073, gateway.Error{Class: gateway.ClassSuspended, Code: "190", Title: "Malformed access token [redacted]"}, nil),
 				15*time.Minute, gateway.OutcomeSuspended, "Malformed access token [redacted]",
 			),

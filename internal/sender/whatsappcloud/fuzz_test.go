@@ -1,9 +1,6 @@
 package whatsappcloud_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 	"strings"
 	"testing"
@@ -52,19 +49,9 @@ func FuzzVerify(f *testing.F) {
 	p := whatsappcloud.New(settings(""))
 	f.Fuzz(func(t *testing.T, raw []byte, at uint) {
 		for _, secret := range []string{appSecret, nextSecret} {
-			providertest.FuzzedSignature(t, providertest.Signed{Verify: p.Verify, Secret: secret, MAC: hubMAC, Header: hubSignature}, raw, at)
+			providertest.FuzzedSignature(t, providertest.HubSigned(p.Verify, secret), raw, at)
 		}
 	})
-}
-
-func hubMAC(secret string, raw []byte) []byte {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(raw)
-	return mac.Sum(nil)
-}
-
-func hubSignature(mac []byte) http.Header {
-	return http.Header{"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac)}}
 }
 
 func FuzzNewRequest(f *testing.F) {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/gateway"
+	"sluice/internal/sender/providertest"
 	"sluice/internal/sender/whatsapponprem"
 )
 
@@ -103,16 +104,6 @@ func failedReceipt(e gateway.Error, s *gateway.Suppression) gateway.Callback {
 	return receipts(gateway.Receipt{ProviderMessageID: "g1", Status: gateway.StatusFailed, At: unix(1533332775), Error: &e, Suppress: s})
 }
 
-// halted adds that nothing may begin for the account, as of the last receipt.
-func halted(c gateway.Callback, d time.Duration, o gateway.Outcome, reason string) gateway.Callback {
-	h := gateway.Halt{For: d, Outcome: o, Reason: reason, Scope: gateway.ScopeAccount}
-	if n := len(c.Receipts); n > 0 {
-		h.At = c.Receipts[n-1].At
-	}
-	c.Halts = append(c.Halts, h)
-	return c
-}
-
 func said(words ...string) gateway.Callback {
 	var c gateway.Callback
 	for _, w := range words {
@@ -168,7 +159,7 @@ func TestParseDocumented(t *testing.T) {
 		},
 		{
 			"W-24 the host speaks of itself", `{"errors":[{"code":1011,"title":"Service not ready","details":"core not started (example text)"}]}`,
-			halted(gateway.Callback{}, 30*time.Second, gateway.OutcomeThrottled, "Service not ready"),
+			providertest.Halted(gateway.Callback{}, 30*time.Second, gateway.OutcomeThrottled, "Service not ready"),
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) { parses(t, c.body, c.want) })
@@ -214,12 +205,12 @@ func TestParse(t *testing.T) {
 		{"a file that the host hasn't got", failing(`[{"code":1006,"title":"Resource not found","details":"media not found"}]`), lostFile(failedReceipt(gateway.Error{Class: gateway.ClassPermanent, Code: "1006", Title: "Resource not found", Detail: "media not found"}, nil))},
 		{"a recipient whom the host doesn't know", failing(`[{"code":1006,"title":"Resource not found","details":"unknown contact"}]`), failedReceipt(gateway.Error{Class: gateway.ClassTransient, Code: "1006", Title: "Resource not found", Detail: "unknown contact"}, nil)},
 		{"a file that the Cloud API behind the host can't use", failing(`[{"code":131053,"title":"Media upload error"}]`), lostFile(failedReceipt(gateway.Error{Class: gateway.ClassPermanent, Code: "131053", Title: "Media upload error"}, nil))},
-		{"too fast", failing(`[{"code":429,"title":"Rate limit hit"}]`), halted(failedReceipt(gateway.Error{Class: gateway.ClassThrottled, Code: "429", Title: "Rate limit hit"}, nil), time.Minute, gateway.OutcomeThrottled, "Rate limit hit")},
-		{"the account's payment", failing(`[{"code":402,"title":"Business eligibility"}]`), halted(failedReceipt(gateway.Error{Class: gateway.ClassSuspended, Code: "402", Title: "Business eligibility"}, nil), 15*time.Minute, gateway.OutcomeSuspended, "Business eligibility")},
+		{"too fast", failing(`[{"code":429,"title":"Rate limit hit"}]`), providertest.Halted(failedReceipt(gateway.Error{Class: gateway.ClassThrottled, Code: "429", Title: "Rate limit hit"}, nil), time.Minute, gateway.OutcomeThrottled, "Rate limit hit")},
+		{"the account's payment", failing(`[{"code":402,"title":"Business eligibility"}]`), providertest.Halted(failedReceipt(gateway.Error{Class: gateway.ClassSuspended, Code: "402", Title: "Business eligibility"}, nil), 15*time.Minute, gateway.OutcomeSuspended, "Business eligibility")},
 		{"not on WhatsApp", failing(`[{"code":1013,"title":"User is not valid"}]`), failedReceipt(gateway.Error{Class: gateway.ClassRecipient, Code: "1013", Title: "User is not valid"}, &gateway.Suppression{Scope: gateway.SuppressAll, Reason: "not on WhatsApp"})},
 		{"in an experiment", failing(`[{"code":472,"title":"User is part of an experiment"}]`), failedReceipt(gateway.Error{Class: gateway.ClassRecipient, Code: "472", Title: "User is part of an experiment"}, &gateway.Suppression{Scope: gateway.SuppressMarketing, Reason: "in a marketing experiment", For: 24 * time.Hour})},
 		{"a template that is paused", failing(`[{"code":2061,"title":"Template is paused"}]`), failedReceipt(gateway.Error{Class: gateway.ClassPolicy, Code: "2061", Title: "Template is paused"}, nil)},
-		{"a secret quoted in an error is not kept", failing(`[{"code":1005,"title":"bad token ` + staticToken + `"}]`), halted(failedReceipt(gateway.Error{Class: gateway.ClassSuspended, Code: "1005", Title: "bad token [redacted]"}, nil), 15*time.Minute, gateway.OutcomeSuspended, "bad token [redacted]")},
+		{"a secret quoted in an error is not kept", failing(`[{"code":1005,"title":"bad token ` + staticToken + `"}]`), providertest.Halted(failedReceipt(gateway.Error{Class: gateway.ClassSuspended, Code: "1005", Title: "bad token [redacted]"}, nil), 15*time.Minute, gateway.OutcomeSuspended, "bad token [redacted]")},
 
 		{"a tapped button, by its payload and its label", messages(`{` + from + `,"type":"button","button":{"payload":"OUT","text":"Stop"}}`), said("OUT", "Stop")},
 		{"a payload may be null", messages(`{` + from + `,"type":"button","button":{"payload":null,"text":"Stop"}}`), said("Stop")},
@@ -236,7 +227,7 @@ func TestParse(t *testing.T) {
 		{"a number may have its '+'", messages(`{"from":"+250788123123","timestamp":1454119029,"type":"text","text":{"body":"Hi"}}`), said("Hi")},
 		{"messages without ids aren't one", messages(`{` + from + `,"type":"text","text":{"body":"a"}},{` + from + `,"type":"text","text":{"body":"b"}}`), said("a", "b")},
 
-		{"a host that is told of twice is held once", `{"statuses":[{` + g1 + `,"status":"failed","errors":[{"code":429,"title":"t"}]}],"errors":[{"code":"429","title":"t"},{"code":429,"title":"t"}]}`, halted(failedReceipt(gateway.Error{Class: gateway.ClassThrottled, Code: "429", Title: "t"}, nil), time.Minute, gateway.OutcomeThrottled, "t")},
+		{"a host that is told of twice is held once", `{"statuses":[{` + g1 + `,"status":"failed","errors":[{"code":429,"title":"t"}]}],"errors":[{"code":"429","title":"t"},{"code":429,"title":"t"}]}`, providertest.Halted(failedReceipt(gateway.Error{Class: gateway.ClassThrottled, Code: "429", Title: "t"}, nil), time.Minute, gateway.OutcomeThrottled, "t")},
 		{"the host's other troubles hold nothing", `{"errors":[{"code":1000,"title":"Generic error"},{"code":471,"title":"Spam"},{"code":2069,"title":"Flow"},{"code":98765},{"title":"odd"},7,null]}`, gateway.Callback{}},
 		{"an inbound message's trouble holds nothing", messages(`{` + from + `,"type":"image","errors":[{"code":429,"title":"Rate limit hit"}]}`), said("")},
 

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/gateway"
+	"sluice/internal/sender/providertest"
 	"sluice/internal/sender/whatsappv2"
 )
 
@@ -145,16 +146,6 @@ func said(at int64, words ...string) gateway.Callback {
 	return c
 }
 
-// halted adds that nothing may begin for the account, as of the last receipt.
-func halted(c gateway.Callback, d time.Duration, o gateway.Outcome, reason string) gateway.Callback {
-	h := gateway.Halt{For: d, Outcome: o, Reason: reason, Scope: gateway.ScopeAccount}
-	if n := len(c.Receipts); n > 0 {
-		h.At = c.Receipts[n-1].At
-	}
-	c.Halts = append(c.Halts, h)
-	return c
-}
-
 func failedReceipt(e gateway.Error, s *gateway.Suppression) gateway.Callback {
 	return receipts(gateway.Receipt{ProviderMessageID: "wamid.A", Status: gateway.StatusFailed, At: unix(1750030073), Error: &e, Suppress: s})
 }
@@ -214,12 +205,12 @@ func TestParseDocumented(t *testing.T) {
 		{
 			"failed, by this system's meaning of the code",
 			statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131030,"title":"Invalid access token","error_data":{"details":"d"}}]}`),
-			halted(failedReceipt(gateway.Error{Class: gateway.ClassSuspended, Code: "131030", Title: "Invalid access token", Detail: "d"}, nil), 15*time.Minute, gateway.OutcomeSuspended, "Invalid access token"),
+			providertest.Halted(failedReceipt(gateway.Error{Class: gateway.ClassSuspended, Code: "131030", Title: "Invalid access token", Detail: "d"}, nil), 15*time.Minute, gateway.OutcomeSuspended, "Invalid access token"),
 		},
 		{
 			"failed by a limit",
 			statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":133000,"title":"Rate limit exceeded"}]}`),
-			halted(failedReceipt(gateway.Error{Class: gateway.ClassThrottled, Code: "133000", Title: "Rate limit exceeded"}, nil), time.Second, gateway.OutcomeThrottled, "Rate limit exceeded"),
+			providertest.Halted(failedReceipt(gateway.Error{Class: gateway.ClassThrottled, Code: "133000", Title: "Rate limit exceeded"}, nil), time.Second, gateway.OutcomeThrottled, "Rate limit exceeded"),
 		},
 		{
 			"failed by its template",
@@ -269,13 +260,13 @@ func TestParse(t *testing.T) {
 		},
 		{
 			"a token quoted in an error is not kept", statuses(`{"id":"wamid.A","status":"failed","timestamp":"1750030073","errors":[{"code":131030,"title":"Malformed access token ` + accessToken + `"}]}`),
-			halted(failedReceipt(gateway.Error{Class: gateway.ClassSuspended, Code: "131030", Title: "Malformed access token [redacted]"}, nil), 15*time.Minute, gateway.OutcomeSuspended, "Malformed access token [redacted]"),
+			providertest.Halted(failedReceipt(gateway.Error{Class: gateway.ClassSuspended, Code: "131030", Title: "Malformed access token [redacted]"}, nil), 15*time.Minute, gateway.OutcomeSuspended, "Malformed access token [redacted]"),
 		},
 
 		{
 			"an error of no message, as the Cloud API has them, by this system's table",
 			wrap(`{"field":"messages","value":{` + metadata + `,"errors":[7,{"code":133000,"title":"Rate limit exceeded"},{"code":130429,"title":"Rate limit hit"}]}}`),
-			halted(gateway.Callback{}, time.Second, gateway.OutcomeThrottled, "Rate limit exceeded"),
+			providertest.Halted(gateway.Callback{}, time.Second, gateway.OutcomeThrottled, "Rate limit exceeded"),
 		},
 
 		{"an unreadable status spoils no other", statuses(`7,"x",null,[],{"id":{},"status":[]},` + plain), receipts(sent)},
