@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -306,5 +308,37 @@ func TestCAFileIsOfOneAccount(t *testing.T) {
 			}
 			resp.Body.Close()
 		})
+	}
+}
+
+// A client whose idle connections nobody could close would find one after the
+// other closed by the provider, each behind the gate.
+func TestTheSenderCanCloseIdleConnections(t *testing.T) {
+	var connections atomic.Int32
+	host := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	host.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	host.Start()
+	defer host.Close()
+	shared := providerClient(nil)
+	defer shared.CloseIdleConnections()
+	client := &http.Client{Transport: through(func() *http.Client { return shared })}
+	for range 2 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, host.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		client.CloseIdleConnections()
+	}
+	if n := connections.Load(); n != 2 {
+		t.Errorf("%d connections, want another one after the first was closed", n)
 	}
 }

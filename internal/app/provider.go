@@ -193,6 +193,18 @@ func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
+// through is the transport of a client that may be another at each call.
+type through func() *http.Client
+
+// RoundTrip implements http.RoundTripper.
+func (f through) RoundTrip(r *http.Request) (*http.Response, error) {
+	return f().Transport.RoundTrip(r)
+}
+
+// CloseIdleConnections is what http.Client.CloseIdleConnections looks for. The
+// sender calls it where one was found closed.
+func (f through) CloseIdleConnections() { f().CloseIdleConnections() }
+
 // roundTripper is a function as an http.RoundTripper.
 type roundTripper func(*http.Request) (*http.Response, error)
 

@@ -181,9 +181,7 @@ func (d *desks) open(g queue.Grant) queue.Desk {
 		}
 		return last
 	}
-	client := &http.Client{CheckRedirect: noRedirect, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		return current().client.Transport.RoundTrip(r)
-	})}
+	client := &http.Client{CheckRedirect: noRedirect, Transport: through(func() *http.Client { return current().client })}
 	polls := sender.NewPolls(sender.PollOptions{
 		Asked: func() sender.Asked {
 			a := current()
