@@ -241,20 +241,35 @@ func TestHoldOfTheOwnerBeforeIsTriedAgain(t *testing.T) {
 			}
 		})
 	})
+	reload := func(w *world) {
+		w.mu.Lock()
+		changed := *w.account
+		w.account = &changed
+		w.mu.Unlock()
+		w.desk.ShutUntil(gateway.Bulk) // whoever asks notices
+		synctest.Wait()
+		if until := w.desk.ShutUntil(gateway.Bulk); !until.IsZero() {
+			w.Errorf("still held until %v", until)
+		}
+	}
 	t.Run("when the configuration changes", func(t *testing.T) {
 		inBubble(t, func(w *world) {
 			w.keep()
 			held(w, gateway.OutcomeSuspended)
 			w.keep()
-			w.mu.Lock()
-			changed := *w.account
-			w.account = &changed
-			w.mu.Unlock()
-			w.desk.ShutUntil(gateway.Bulk) // whoever asks notices
+			reload(w)
+		})
+	})
+	t.Run("only when it changes, if a callback told of it", func(t *testing.T) {
+		inBubble(t, func(w *world) {
+			held(w, gateway.OutcomeSuspended)
+			w.store.set(func(s *fakeStore) { s.told = true })
+			w.keep()
 			synctest.Wait()
-			if until := w.desk.ShutUntil(gateway.Bulk); !until.IsZero() {
-				w.Errorf("still held until %v", until)
+			if w.desk.ShutUntil(gateway.Bulk).IsZero() || w.store.holdUntil.IsZero() {
+				w.Error("messages would be taken and fail")
 			}
+			reload(w)
 		})
 	})
 	t.Run("not if the provider asked to wait", func(t *testing.T) {

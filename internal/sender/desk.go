@@ -101,7 +101,7 @@ func (d *Desk) current() (*gateway.Account, Provider) {
 	account, provider := d.Account() // under the lock, so that an older one isn't applied last
 	if account != d.applied {
 		if d.applied != nil && (d.suspended.n > 0 || d.kept.held.After(time.Now())) && !d.stopped {
-			d.running.Go(d.lift)
+			d.running.Go(func() { d.lift(true) })
 		}
 		d.applied = account
 		d.Pacer.SetRate(account.Rate)
@@ -111,11 +111,12 @@ func (d *Desk) current() (*gateway.Account, Provider) {
 }
 
 // lift ends a hold for what the configuration may just have mended, whether
-// this desk came to it or an owner before did.
-func (d *Desk) lift() {
+// this desk came to it or an owner before did. One that callbacks told of is
+// ended only if told is true: what is sent too early is taken and fails.
+func (d *Desk) lift(told bool) {
 	var lifted bool
 	err := d.insist("lift", func(ctx context.Context) (err error) {
-		lifted, err = d.Store.Lift(ctx, d.account, gateway.OutcomeSuspended)
+		lifted, err = d.Store.Lift(ctx, d.account, gateway.OutcomeSuspended, told)
 		return err
 	})
 	if err != nil {
@@ -229,7 +230,7 @@ func (d *Desk) keepOnce(ctx context.Context) (next time.Time, lanes []gateway.Pr
 	if got.HeldFor > 0 {
 		d.kept.held = now.Add(got.HeldFor)
 		if !d.looked && d.suspended.n == 0 && !d.stopped {
-			d.running.Go(d.lift) // the owner before may have had another configuration
+			d.running.Go(func() { d.lift(false) }) // the owner before may have had another configuration
 		}
 	}
 	d.looked = true

@@ -23,7 +23,7 @@ type Store interface {
 	Enqueued(context.Context, gateway.AccountID, ...gateway.Task) error
 	Remind(context.Context, gateway.AccountID) error
 	Hold(ctx context.Context, account gateway.AccountID, d time.Duration, why gateway.Outcome, reason string, scope gateway.Scope) error
-	Lift(ctx context.Context, account gateway.AccountID, why gateway.Outcome) (lifted bool, err error)
+	Lift(ctx context.Context, account gateway.AccountID, why gateway.Outcome, told bool) (lifted bool, err error)
 	SetBreaker(context.Context, gateway.AccountID, gateway.BreakerState) error
 
 	// What providers keep outlives the worker that gave it to them. File is zero

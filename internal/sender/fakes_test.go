@@ -44,6 +44,7 @@ type fakeStore struct {
 
 	holdUntil time.Time
 	why       gateway.Outcome
+	told      bool // of the hold, by a callback
 	scope     gateway.Scope
 	reason    string
 	paused    []gateway.Priority
@@ -332,10 +333,10 @@ func (s *fakeStore) Hold(ctx context.Context, _ gateway.AccountID, d time.Durati
 	})
 }
 
-func (s *fakeStore) Lift(ctx context.Context, _ gateway.AccountID, why gateway.Outcome) (lifted bool, err error) {
+func (s *fakeStore) Lift(ctx context.Context, _ gateway.AccountID, why gateway.Outcome, told bool) (lifted bool, err error) {
 	err = s.act(ctx, "lift", func() {
-		if lifted = s.why == why; lifted {
-			s.holdUntil, s.why = time.Time{}, ""
+		if lifted = s.why == why && (told || !s.told); lifted {
+			s.holdUntil, s.why, s.told = time.Time{}, "", false
 		}
 	})
 	return lifted, err

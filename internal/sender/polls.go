@@ -43,8 +43,9 @@ type PollOptions struct {
 }
 
 // Polls ask a provider what became of one account's messages, where it can't
-// tell by itself, and whether it has those that are unknown: one question at a time, five a second at most. They wait for
-// none of the account's rate and take none of it, for a question is no message.
+// tell by itself, and whether it has those that are unknown: one question at a
+// time, five a second at most. They wait for none of the account's rate and take
+// none of it, for a question is no message.
 // All methods are safe for concurrent use.
 type Polls struct {
 	o PollOptions

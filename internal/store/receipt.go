@@ -40,9 +40,10 @@ func (s *Store) Apply(ctx context.Context, account gateway.AccountID, c gateway.
 	}
 }
 
-func lostMark(lost bool) string {
-	if lost {
-		return "!"
+// mark is how scripts are told of something, empty if it isn't so.
+func mark(so bool, as string) string {
+	if so {
+		return as
 	}
 	return ""
 }
@@ -62,7 +63,7 @@ func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gatew
 		}
 		receiptScript.EvalSha(ctx, pipe, keys, s.args(account,
 			id.Local(), string(r.ProviderMessageID), statusLetters[r.Status], encodeError(r.Error), encodeSuppression(r.Suppress),
-			lostMark(r.LostFile))...)
+			mark(r.LostFile, "!"))...)
 	}
 	for _, in := range c.Inbound {
 		window := gateway.ServiceWindow.Milliseconds()
@@ -76,7 +77,7 @@ func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gatew
 		if h.Stale(time.Now()) {
 			continue
 		}
-		holdScript.EvalSha(ctx, pipe, keys, s.args(account, h.For.Milliseconds(), h.Reason, string(h.Scope), string(h.Outcome))...)
+		holdScript.EvalSha(ctx, pipe, keys, s.args(account, h.For.Milliseconds(), h.Reason, string(h.Scope), string(h.Outcome), "1")...)
 	}
 	cmds, err := pipe.Exec(ctx)
 	if err != nil {

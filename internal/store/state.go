@@ -17,16 +17,16 @@ import (
 // Hold stops an account from beginning attempts for d, because of an outcome. A
 // hold never shortens one that is in force.
 func (s *Store) Hold(ctx context.Context, account gateway.AccountID, d time.Duration, why gateway.Outcome, reason string, scope gateway.Scope) error {
-	if _, err := s.run(ctx, holdScript, account, d.Milliseconds(), reason, string(scope), string(why)); err != nil {
+	if _, err := s.run(ctx, holdScript, account, d.Milliseconds(), reason, string(scope), string(why), ""); err != nil {
 		return unavailable("hold", string(account), err)
 	}
 	return nil
 }
 
 // Lift ends a hold before its time, if it comes from that outcome, and says
-// whether there was one.
-func (s *Store) Lift(ctx context.Context, account gateway.AccountID, why gateway.Outcome) (lifted bool, err error) {
-	said, err := s.run(ctx, liftScript, account, string(why))
+// whether there was one. One that a callback told of ends only if told is true.
+func (s *Store) Lift(ctx context.Context, account gateway.AccountID, why gateway.Outcome, told bool) (lifted bool, err error) {
+	said, err := s.run(ctx, liftScript, account, string(why), mark(told, "1"))
 	if err != nil {
 		return false, unavailable("lift the hold of", string(account), err)
 	}

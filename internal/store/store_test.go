@@ -899,8 +899,10 @@ func TestACallbackHaltsTheAccount(t *testing.T) {
 		if h := got.Hold; h == nil || h.Reason != "payment" || h.Scope != gateway.ScopeAccount || time.Until(h.Until) < 14*time.Minute {
 			t.Errorf("hold %+v", h)
 		}
-		if _, err := b.Lift(t.Context(), shop, gateway.OutcomeSuspended); err != nil { // as a new configuration does
-			t.Fatal(err)
+		for _, told := range []bool{false, true} { // as a new owner does, and a new configuration
+			if lifted, err := b.Lift(t.Context(), shop, gateway.OutcomeSuspended, told); err != nil || lifted != told {
+				t.Fatalf("lifted %t, %v, want %t", lifted, err, told)
+			}
 		}
 		if got, err = b.State(t.Context(), shop); err != nil || got.Hold != nil {
 			t.Errorf("hold %+v, %v", got.Hold, err)
@@ -995,7 +997,7 @@ func TestHoldIsLiftedOnlyForItsReason(t *testing.T) {
 		}
 		b.must(b.Hold(t.Context(), shop, time.Minute, gateway.OutcomeSuspended, "bad token", gateway.ScopeAccount))
 		lift := func(why gateway.Outcome) bool {
-			lifted, err := b.Lift(t.Context(), shop, why)
+			lifted, err := b.Lift(t.Context(), shop, why, false)
 			b.must(err)
 			return lifted
 		}
