@@ -114,9 +114,9 @@ func (p *Provider) Challenge(url.Values) (body string, ok bool) { return "", fal
 // A receipt or an inbound message without a readable time has a zero At. A
 // project may send the webhooks of several apps to one address: receipts of
 // other apps are kept, for our message id in them says whose they are; what
-// people wrote to other apps is left out. An opt-out counts whoever registered
-// it; an opt-in is registered by the business and must not overrule what the
-// recipient wrote.
+// people wrote to other apps is left out, and what a failure says of those. An
+// opt-out counts whoever registered it; an opt-in is registered by the business
+// and must not overrule what the recipient wrote.
 func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 	var c gateway.Callback
 	var w webhook
@@ -131,13 +131,13 @@ func (p *Provider) Parse(raw []byte) (gateway.Callback, error) {
 		c.Receipts = p.receipt(w.at(), w.Submit)
 	}
 	if w.Delivery != nil {
-		for _, r := range p.receipt(w.at(), w.Delivery) {
-			c.Receipts = append(c.Receipts, r)
-			c.Halt(gateway.Blame(r.Error), r.At)
-		}
+		c.Receipts = append(c.Receipts, p.receipt(w.at(), w.Delivery)...)
 	}
 	if own := p.settings.AppID; w.AppID != "" && own != "" && string(w.AppID) != own {
 		return c, nil
+	}
+	for _, r := range c.Receipts {
+		c.Halt(gateway.Blame(r.Error), r.At)
 	}
 	if w.Message != nil {
 		c.Inbound = w.Message.inbound(w.at())

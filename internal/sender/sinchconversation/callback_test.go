@@ -247,6 +247,17 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+// Several apps of a project may report to one address.
+func TestAFailureOfAnotherAppHaltsNothing(t *testing.T) {
+	for app, halts := range map[string]int{"01HAPP00000000000000000000": 1, "01HOTH00000000000000000000": 0} {
+		body := `{"app_id":"` + app + `","message_delivery_report":{"message_id":"M","status":"FAILED","reason":{"code":"CHANNEL_BAD_CONFIGURATION"}}}`
+		c, err := newProvider("", nil).Parse([]byte(body))
+		if err != nil || len(c.Receipts) != 1 || len(c.Halts) != halts {
+			t.Errorf("of %s: %+v, %v, want %d halts", app, c, err, halts)
+		}
+	}
+}
+
 func TestParseRefusesOtherDialects(t *testing.T) {
 	for name, body := range map[string]string{
 		"nothing":          ``,
