@@ -211,9 +211,15 @@ func (p *Polls) step(who Asked) (asked bool, err error) {
 		return true, err
 	}
 	r.Message = due.Message
+	told := gateway.Callback{Receipts: []gateway.Receipt{r}}
+	at := r.At
+	if at.IsZero() {
+		at = due.AttemptedAt // some time after that; the question may come a day late
+	}
+	told.Halt(gateway.Blame(r.Error), at)
 	ctx, cancel = context.WithTimeout(p.asking, writeTimeout)
 	defer cancel()
-	return true, p.o.Store.Apply(ctx, p.o.Lease.Account, gateway.Callback{Receipts: []gateway.Receipt{r}})
+	return true, p.o.Store.Apply(ctx, p.o.Lease.Account, told)
 }
 
 // errNoStatus is an answer that says nothing of any message.

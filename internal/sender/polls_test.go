@@ -85,8 +85,9 @@ func (w *pollWorld) DuePoll(_ context.Context, l gateway.Lease) (p gateway.Poll,
 		case p.Message == "" && !at.After(now):
 			w.waiting[i] = time.Time{}
 			p.Message, p.ProviderMessageID = gateway.MessageID(fmt.Sprintf("m%d", i)), gateway.ProviderMessageID(fmt.Sprintf("p%d", i))
+			p.AttemptedAt = at.Add(-time.Minute)
 			if w.lost[i] {
-				p.ProviderMessageID, p.Recipient, p.AttemptedAt = "", "+46732001122", at.Add(-time.Minute)
+				p.ProviderMessageID, p.Recipient = "", "+46732001122"
 			}
 		case p.NextIn == 0 || at.Sub(now) < p.NextIn:
 			p.NextIn = max(at.Sub(now), time.Millisecond)
@@ -156,7 +157,11 @@ func (plainPoller) InterpretStatus(a Answer) (r gateway.Receipt, ok bool) {
 	if status == "panic" {
 		panic(secret)
 	}
-	return gateway.Receipt{ProviderMessageID: gateway.ProviderMessageID(id), Status: gateway.Status(status)}, ok && a.Status == http.StatusOK
+	r = gateway.Receipt{ProviderMessageID: gateway.ProviderMessageID(id), Status: gateway.Status(status)}
+	if r.Status == gateway.StatusFailed {
+		r.Error = &gateway.Error{Class: gateway.ClassSuspended, Title: "payment"}
+	}
+	return r, ok && a.Status == http.StatusOK
 }
 
 // plainFinder speaks words too: an id, a page after '+', or nothing.
@@ -212,6 +217,25 @@ func TestWhatThePollsAreToldIsApplied(t *testing.T) {
 		}
 		if d := cmp.Diff(want, w.applied); d != "" {
 			t.Errorf("applied (-want +got):\n%s", d)
+		}
+	})
+}
+
+func TestAFailureThatBlamesTheSenderHaltsTheAccount(t *testing.T) {
+	inPollWorld(t, func(w *pollWorld) {
+		w.set(func() { w.answer = func(id string) (int, string) { return http.StatusOK, id + " failed" } })
+		w.post(0)
+		attempted := time.Now().Add(-time.Minute)
+		w.Expect(0)
+		synctest.Wait()
+		want := []gateway.Halt{{
+			For: 15 * time.Minute, Outcome: gateway.OutcomeSuspended, Reason: "payment", Scope: gateway.ScopeAccount, At: attempted,
+		}}
+		if len(w.applied) != 1 {
+			t.Fatalf("%d written", len(w.applied))
+		}
+		if diff := cmp.Diff(want, w.applied[0].Halts); diff != "" {
+			t.Errorf("halts (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -165,11 +165,11 @@ func (p *Provider) reason(errs []wireError) gateway.Result {
 	return p.result(permanent(), nil, &gateway.Error{Title: "failed without an error code"})
 }
 
-// inbound reads what one message means to sending. Reactions and notices say
-// nothing; nor does what is said in a group, for it isn't said to us.
+// inbound reads what one message means to sending. Reactions say nothing; nor
+// does what is said in a group, for it isn't said to us.
 func inbound(m *whatsapp.Message) []gateway.Inbound {
 	if m.GroupID != "" {
 		return nil
 	}
-	return m.Inbound("reaction", "system", "unknown", "unsupported")
+	return m.Inbound("reaction", "unknown", "unsupported")
 }

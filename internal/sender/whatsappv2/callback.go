@@ -133,8 +133,8 @@ func instant(l whatsapp.Loose) time.Time {
 	return l.Instant()
 }
 
-// inbound reads what one message means to sending. Reactions, notices and
-// corrections say nothing.
+// inbound reads what one message means to sending. Reactions and corrections
+// say nothing.
 func inbound(m *whatsapp.Message) []gateway.Inbound {
-	return m.Inbound("reaction", "system", "unsupported", "edit", "revoke")
+	return m.Inbound("reaction", "unsupported", "edit", "revoke")
 }
