@@ -106,7 +106,8 @@ func Unsupported(provider string, refused []gateway.FieldError) *gateway.Error {
 }
 
 // UsableToken reports whether a token that a login gave can stand in a header:
-// one that can't would fail as a connection does, at every call.
+// one that can't would fail as a connection does, at every call. Ids of files
+// are such tokens too.
 func UsableToken(token string) bool {
 	return token != "" && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }

@@ -160,8 +160,16 @@ func (d *Desk) put(ctx context.Context, patience time.Duration, u Uploader, f Up
 	if err != nil && resp.StatusCode < http.StatusMultipleChoices {
 		return "", 0, notUploaded(ctx, err)
 	}
-	return u.InterpretUpload(Answer{Status: resp.StatusCode, Header: resp.Header, Body: bytes.TrimSpace(body)})
+	id, expires, refused = u.InterpretUpload(Answer{Status: resp.StatusCode, Header: resp.Header, Body: bytes.TrimSpace(body)})
+	if refused == nil && (len(id) > maxFileID || !UsableToken(id)) {
+		return "", 0, &gateway.Error{Class: gateway.ClassTransient, Code: "odd_answer", Title: "upload: the answer holds no usable id"}
+	}
+	return id, expires, refused
 }
+
+// maxFileID is several times the length of any provider's ids of files, in
+// bytes: they are kept, and named by each message with the file.
+const maxFileID = 512
 
 // notUploaded classes an upload that brought no complete answer. No message is
 // in doubt.

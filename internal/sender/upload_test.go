@@ -140,6 +140,9 @@ func (h *fakeHost) RoundTrip(r *http.Request) (*http.Response, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	id := "file-" + strconv.Itoa(h.uploads)
+	if odd := w.header.Get("Id"); odd != "" {
+		id = odd
+	}
 	h.ids = append(h.ids, id)
 	h.form = []string{r.URL.Path, r.Header.Get("Content-Type"), strconv.FormatInt(r.ContentLength, 10), string(body)}
 	resp := answer(200, http.Header{}, id+"\n")
@@ -255,6 +258,14 @@ func TestUploadsThatAreRefused(t *testing.T) {
 		{name: "by a limit", wire: wire{status: 429}, want: gateway.StatusQueued, parked: []time.Duration{mediaDefer}},
 		{name: "by a host that doesn't listen", wire: wire{refuse: true}, want: gateway.StatusQueued, parked: []time.Duration{mediaDefer}},
 		{name: "by an answer that breaks off", wire: wire{cut: true}, want: gateway.StatusQueued, parked: []time.Duration{mediaDefer}},
+		{
+			name: "by an id that is none", wire: wire{header: http.Header{"Id": {"two\nlines"}}},
+			want: gateway.StatusQueued, parked: []time.Duration{mediaDefer},
+		},
+		{
+			name: "by an id that is too long", wire: wire{header: http.Header{"Id": {strings.Repeat("1", 513)}}},
+			want: gateway.StatusQueued, parked: []time.Duration{mediaDefer},
+		},
 		{
 			name: "for its credentials", wire: wire{status: 401}, want: gateway.StatusQueued,
 			parked: []time.Duration{0}, held: suspendBase,
