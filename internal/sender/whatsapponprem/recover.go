@@ -121,7 +121,13 @@ func (p *Provider) unchecked(a sender.Answer) (contact, *gateway.Error) {
 	case r.Outcome == gateway.OutcomeRejected, a.Status == http.StatusNotFound, a.Status == http.StatusMethodNotAllowed:
 		return contact{}, unknownTo("the host doesn't know the recipient and refused to look")
 	}
-	return contact{}, p.aside("contact check", a)
+	failure := p.aside("contact check", a)
+	if e, _ := read(a.Body); deniesToken(a) || a.Status == http.StatusForbidden && len(e.Errors) == 0 {
+		// The message's own call was let in: it is the check that isn't allowed, and
+		// one recipient must not hold up all the others.
+		failure.Class = gateway.ClassTransient
+	}
+	return contact{}, failure
 }
 
 func unknownTo(title string) *gateway.Error {

@@ -200,6 +200,8 @@ func TestACheckOfAContactSaysWhatItMeans(t *testing.T) {
 		{"overloaded", reply{status: 503, body: `{"errors":[{"code":1016,"title":"System overloaded"}]}`}, "", "throttled 1016"},
 		{"in distress", reply{status: 502, body: `<html>`}, "", "transient http_502"},
 		{"locked", reply{status: 403, body: `{"errors":[{"code":1031,"title":"Sender account locked"}]}`}, "", "suspended 1031"},
+		{"not allowed", reply{status: 403, body: `<html>`}, "", "transient http_403"},
+		{"not allowed, by an error", reply{status: 403, body: `{"errors":[{"code":1005,"title":"Access denied"}]}`}, "", "transient 1005"},
 		{"no answer", reply{err: errors.New("connection reset")}, "", "transient connect"},
 		{"a host without the check", reply{status: 404, body: `<html>`}, "", "recipient 1006"},
 		{"a check that is refused", reply{status: 400, body: `{"errors":[{"code":1010,"title":"Parameter is not required"}]}`}, "", "recipient 1006"},
