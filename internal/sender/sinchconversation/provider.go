@@ -162,9 +162,10 @@ func (p *Provider) NewRequest(ctx context.Context, c sender.Call) (*http.Request
 	return req, nil
 }
 
-// Recover implements sender.Recoverer. It does what a 401 asks for: the token that was refused is not used
-// again, and if it had expired a new one is fetched, at once and for everybody,
-// and the call may be made again, once. Any other 401 is about the key itself.
+// Recover implements sender.Recoverer. It does what a 401 asks for: the token
+// that was refused is not used again, and if it had expired a new one is
+// fetched, at once and for everybody, and the call may be made again, once. Any
+// other 401 is about the key itself.
 func (p *Provider) Recover(ctx context.Context, c sender.Call, a sender.Answer) (again bool) {
 	if a.Status != http.StatusUnauthorized {
 		return false
