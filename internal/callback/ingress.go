@@ -284,7 +284,7 @@ func (in *Ingress) end(w http.ResponseWriter, r *http.Request, res result, err e
 }
 
 func (in *Ingress) provider(account gateway.AccountID) gateway.ProviderName {
-	if p := in.o.Provider(account); slices.Contains(providers(), p) {
+	if p := in.o.Provider(account); slices.Contains(gateway.ProviderNames(), p) {
 		return p
 	}
 	return noProvider

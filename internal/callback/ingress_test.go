@@ -584,17 +584,17 @@ func TestLogHoldsNothingOfTheRequestButTheAccount(t *testing.T) {
 func TestMetricsAreThereFromTheStart(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	m := NewMetrics(reg)
-	if got, want := testutil.CollectAndCount(m.callbacks), (len(providers())+1)*len(results()); got != want {
+	if got, want := testutil.CollectAndCount(m.callbacks), (len(gateway.ProviderNames())+1)*len(results()); got != want {
 		t.Errorf("%d series of callbacks, want %d", got, want)
 	}
-	if got, want := testutil.CollectAndCount(m.receipts), (len(providers())+1)*len(receiptStatuses()); got != want {
+	if got, want := testutil.CollectAndCount(m.receipts), (len(gateway.ProviderNames())+1)*len(receiptStatuses()); got != want {
 		t.Errorf("%d series of receipts, want %d", got, want)
 	}
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("lint: %v, %v", problems, err)
 	}
 	m.stored(gateway.WhatsAppCloud, []gateway.Receipt{{Status: "invented"}})
-	if got, want := testutil.CollectAndCount(m.receipts), (len(providers())+1)*len(receiptStatuses()); got != want {
+	if got, want := testutil.CollectAndCount(m.receipts), (len(gateway.ProviderNames())+1)*len(receiptStatuses()); got != want {
 		t.Errorf("an invented status made a series: %d, want %d", got, want)
 	}
 }

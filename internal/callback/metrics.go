@@ -41,7 +41,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}),
 	}
-	for _, p := range append(providers(), noProvider) {
+	for _, p := range append(gateway.ProviderNames(), noProvider) {
 		for _, res := range results() {
 			m.callbacks.WithLabelValues(string(p), string(res))
 		}
@@ -71,13 +71,6 @@ func (m *Metrics) stored(p gateway.ProviderName, receipts []gateway.Receipt) {
 		if r.Status.Valid() {
 			m.receipts.WithLabelValues(string(p), string(r.Status)).Inc()
 		}
-	}
-}
-
-func providers() []gateway.ProviderName {
-	return []gateway.ProviderName{
-		gateway.WhatsAppCloud, gateway.WhatsAppV2, gateway.WhatsAppOnPrem,
-		gateway.SinchConversation, gateway.SinchWhatsApp,
 	}
 }
 

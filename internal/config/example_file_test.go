@@ -95,7 +95,7 @@ func TestTheCommentedAccountsOfTheExampleAreValidToo(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	if diff := cmp.Diff(slices.Sorted(slices.Values(providers())), got); diff != "" {
+	if diff := cmp.Diff(slices.Sorted(slices.Values(gateway.ProviderNames())), got); diff != "" {
 		t.Errorf("providers of the accounts (-want +got):\n%s", diff)
 	}
 	for name := range shown {

@@ -64,18 +64,11 @@ func keysOf(p gateway.ProviderName) (providerKeys, bool) {
 	}
 }
 
-// providers lists every provider there is.
-func providers() []gateway.ProviderName {
-	return []gateway.ProviderName{
-		gateway.WhatsAppCloud, gateway.WhatsAppV2, gateway.WhatsAppOnPrem, gateway.SinchConversation, gateway.SinchWhatsApp,
-	}
-}
-
 // providerOnly are the keys that not every account takes. base_url is one that
 // every account takes, though one provider requires it.
 func providerOnly() map[string]bool {
 	only := map[string]bool{}
-	for _, p := range providers() {
+	for _, p := range gateway.ProviderNames() {
 		keys, _ := keysOf(p)
 		for _, k := range append(keys.required, keys.optional...) {
 			only[k] = k != "base_url"

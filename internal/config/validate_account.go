@@ -79,7 +79,7 @@ func (k *checker) account(at string, a *Account) {
 func (k *checker) byProvider(at string, a *Account, identities map[string]string) {
 	keys, ok := keysOf(a.Provider)
 	if !ok {
-		k.add(at+".provider", "must be one of %s", listed(providers()))
+		k.add(at+".provider", "must be one of %s", listed(gateway.ProviderNames()))
 		return
 	}
 	values := fields(reflect.ValueOf(a).Elem())

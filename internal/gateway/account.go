@@ -14,6 +14,11 @@ const (
 	SinchWhatsApp     ProviderName = "sinch-whatsapp"
 )
 
+// ProviderNames lists every system there is.
+func ProviderNames() []ProviderName {
+	return []ProviderName{WhatsAppCloud, WhatsAppV2, WhatsAppOnPrem, SinchConversation, SinchWhatsApp}
+}
+
 // Account is who pays and owns the limits: one sender at one provider. What
 // only its provider needs (credentials, addressing) is not here.
 type Account struct {

@@ -55,7 +55,7 @@ func TestWireStringsNeverChange(t *testing.T) {
 			"text", "image", "video", "audio", "document", "sticker", "location", "contacts", "reaction", "interactive", "template",
 		}},
 		{"policies", texts([]OnUnknown{HoldUnknown, ResendUnknown}), []string{"hold", "resend"}},
-		{"providers", texts([]ProviderName{WhatsAppCloud, WhatsAppV2, WhatsAppOnPrem, SinchConversation, SinchWhatsApp}), []string{
+		{"providers", texts(ProviderNames()), []string{
 			"whatsapp-cloud", "whatsapp-v2", "whatsapp-onprem", "sinch-conversation", "sinch-whatsapp",
 		}},
 		{"breaker states", texts([]BreakerState{BreakerClosed, BreakerOpen, BreakerHalfOpen}), []string{"closed", "open", "half-open"}},
