@@ -37,7 +37,7 @@ const reminderLife = 100 * time.Millisecond
 func (s *Store) Accept(ctx context.Context, p gateway.Post) (gateway.Accepted, error) {
 	m := &p.Message
 	answer := answerTo(m)
-	args, err := s.encodePost([]any{s.opts.IdempotencyTTL.Milliseconds()}, &p, &answer, 0, false)
+	args, err := s.encodePost([]any{s.opts.IdempotencyTTL.Milliseconds(), string(m.Account)}, &p, &answer, 0, false)
 	if err != nil {
 		return gateway.Accepted{}, err
 	}
@@ -94,7 +94,11 @@ func answerTo(m *gateway.Message) gateway.Accepted {
 // again.
 func (s *Store) encodePost(args []any, p *gateway.Post, answer *gateway.Accepted, line int, remember bool) ([]any, error) {
 	m := &p.Message
-	fields, err := encodeMessage(m)
+	content, err := encodeContent(m)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := encodeRest(m)
 	if err != nil {
 		return nil, err
 	}
@@ -116,9 +120,10 @@ func (s *Store) encodePost(args []any, p *gateway.Post, answer *gateway.Accepted
 	if remember {
 		words = p.BodyHash[:8]
 	}
-	args = append(args, m.ID.Local(), m.CreatedAt.UnixMilli(), laneLetter(m.Priority), string(m.Recipient), m.Reference, sendAt,
-		expires, idem, p.BodyHash[:], kept, line, words, len(fields))
-	return append(args, fields...), nil
+	args = append(args, m.ID.Local(), m.CreatedAt.UnixMilli(), laneLetter(m.Priority), string(m.Recipient),
+		indexHash(string(m.Recipient)), m.Reference, sendAt, expires, idem, p.BodyHash[:], kept, line, words,
+		string(m.Content.Type), content, len(rest))
+	return append(args, rest...), nil
 }
 
 // Recall finds the answer that a post with this key and body got, without

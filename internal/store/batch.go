@@ -45,7 +45,7 @@ func (s *Store) AcceptLines(ctx context.Context, batch gateway.BatchID, posts []
 		return nil, nil
 	}
 	account := posts[0].Message.Account
-	args := []any{s.opts.IdempotencyTTL.Milliseconds()}
+	args := []any{s.opts.IdempotencyTTL.Milliseconds(), string(account)}
 	var err error
 	for i := range posts {
 		m := &posts[i].Message

@@ -168,29 +168,27 @@ func decodeAttempt(line string, created time.Time) (gateway.Attempt, error) {
 	return a, nil
 }
 
-// encodeMessage lists a record's fields as accept.lua writes them; absent
-// members take no room.
-func encodeMessage(m *gateway.Message) ([]any, error) {
+// encodeContent is a record's content, without its type: that is a field of its
+// own, which outlasts the content.
+func encodeContent(m *gateway.Message) ([]byte, error) {
 	c := m.Content
-	c.Type = "" // a field of its own, which outlasts the content
+	c.Type = ""
 	content, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("encode content of %s: %w", m.ID, err)
 	}
-	fields := []any{
-		"a", string(m.Account), "p", laneLetter(m.Priority), "to", string(m.Recipient), "y", string(m.Content.Type),
-		"c", content, "ct", m.CreatedAt.UnixMilli(), "ex", m.ExpiresAt.UnixMilli(),
-	}
+	return content, nil
+}
+
+// encodeRest lists the fields of a record that not every message has.
+func encodeRest(m *gateway.Message) ([]any, error) {
+	var fields []any
 	add := func(name, value string) {
 		if value != "" {
 			fields = append(fields, name, value)
 		}
 	}
-	add("r", m.Reference)
 	add("rt", m.ReplyTo)
-	if m.Batch != "" {
-		add("b", "1")
-	}
 	add("cb", m.CallbackURL)
 	if m.OnUnknown == gateway.ResendUnknown {
 		add("ou", "r")

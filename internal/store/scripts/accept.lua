@@ -1,13 +1,14 @@
 -- Claims idempotency keys and writes records, their indexes, counters, events
 -- and lines in the outbox: each message whole, or not at all.
--- Args: a key's life in ms, then for each message: id, created, lane, recipient,
--- reference, send_at (0: at once), expires ('': a line that is only to be
--- recognised), idempotency key's hash, body hash, answer, line of a batch (0:
--- none), what is to be remembered of the line (8 bytes, or nothing), the number of
--- arguments that follow and are the record's fields in pairs.
+-- Args: a key's life in ms, account, then for each message: id, created, lane,
+-- recipient, the recipient's hash, reference, send_at (0: at once), expires ('': a
+-- line that is only to be recognised), idempotency key's hash, body hash, answer,
+-- line of a batch (0: none), what is to be remembered of the line (8 bytes, or
+-- nothing), type, content, the number of arguments that follow and are further
+-- fields of the record in pairs.
 -- Returns for each: "created", "known" and the first answer, "reused" (the key,
 -- by another body), and of lines "again", "changed", "passed" or "cancelled".
-local life = arg(1)
+local life, account = arg(1), arg(2)
 local result = {}
 
 -- Where it is remembered what a batch's lines say. That ends with the batch's
@@ -37,9 +38,10 @@ local function is_over(id)
   return over
 end
 
-local function accept(i)
-  local id, lane, send_at, idem, body = arg(i), arg(i + 2), tonumber(arg(i + 5)), arg(i + 7), arg(i + 8)
-  local line, words = tonumber(arg(i + 10)), arg(i + 11)
+local function accept(a)
+  local id, created, lane, to, who = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
+  local reference, send_at, expires = ARGV[a + 5], tonumber(ARGV[a + 6]), ARGV[a + 7]
+  local idem, body, line, words = ARGV[a + 8], ARGV[a + 9], tonumber(ARGV[a + 11]), ARGV[a + 12]
   if idem ~= '' then
     local seen = redis.call('GET', P .. 'i:' .. idem)
     if seen then
@@ -50,17 +52,22 @@ local function accept(i)
   if line > 0 then
     local was = words ~= '' and said(id, line, words)
     if was then return was end
-    if arg(i + 6) == '' then return 'passed' end
+    if expires == '' then return 'passed' end
     if is_over(id) then return 'cancelled' end
   end
   if redis.call('EXISTS', rec(id)) == 1 then return 'created' end -- the client sent the command twice
 
   local at, s = clock(), send_at > 0 and 'h' or 'q'
-  local m = {p = lane, ex = arg(i + 6), to = arg(i + 3), ct = arg(i + 1), q = '0', b = line > 0 and '1' or nil, put = {'s', s}}
-  m.s = s
-  for f = i + 13, i + 12 + tonumber(arg(i + 12)) do m.put[#m.put + 1] = arg(f) end
-  redis.call('ZADD', P .. 'ix', 0, 'a' .. id, 0, 't' .. hash(m.to) .. id)
-  if arg(i + 4) ~= '' then redis.call('ZADD', P .. 'ix', 0, 'r' .. hash(arg(i + 4)) .. id) end
+  local m = {s = s, p = lane, ex = expires, to = to, th = who, ct = created, b = line > 0 and '1' or nil}
+  m.put = {'s', s, 'a', account, 'p', lane, 'to', to, 'y', ARGV[a + 13], 'c', ARGV[a + 14], 'ct', created, 'ex', expires}
+  for f = a + 16, a + 15 + tonumber(ARGV[a + 15]) do m.put[#m.put + 1] = ARGV[f] end
+  if m.b then put(m, 'b', '1') end
+  if reference ~= '' then
+    put(m, 'r', reference)
+    redis.call('ZADD', P .. 'ix', 0, 'a' .. id, 0, 't' .. who .. id, 0, 'r' .. hash(reference) .. id)
+  else
+    redis.call('ZADD', P .. 'ix', 0, 'a' .. id, 0, 't' .. who .. id)
+  end
   if s == 'h' then
     park(id, m, send_at)
   else
@@ -70,8 +77,8 @@ local function accept(i)
   count(id, m, nil, place(m, s))
   set_timer(id, m)
   save(id, m)
-  redis.call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS, '*', 'id', id, 'f', '', 't', s, 'at', arg(i + 1))
-  if idem ~= '' then redis.call('SET', P .. 'i:' .. idem, body .. arg(i + 9), 'PX', life) end
+  redis.call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS, '*', 'id', id, 'f', '', 't', s, 'at', created)
+  if idem ~= '' then redis.call('SET', P .. 'i:' .. idem, body .. ARGV[a + 10], 'PX', life) end
   if line > 0 then
     add(batch(id), 'n', 1)
     if words ~= '' and is_remembered(id) then redis.call('SETRANGE', memory(id), line * 8 - 8, words) end
@@ -79,15 +86,15 @@ local function accept(i)
   return 'created'
 end
 
-local i, last = 2, 0
-while i <= #ARGV - 4 do
-  local verdict = accept(i)
-  if verdict == 'created' then last = math.max(last, tonumber(arg(i + 10))) end
+local a, last = 7, 0
+while a <= #ARGV do
+  local verdict = accept(a)
+  if verdict == 'created' then last = math.max(last, tonumber(ARGV[a + 11])) end
   result[#result + 1] = verdict
-  i = i + 13 + tonumber(arg(i + 12))
+  a = a + 16 + tonumber(ARGV[a + 15])
 end
 if last > 0 then
-  local key = batch(arg(2))
+  local key = batch(ARGV[7])
   local b = redis.call('HMGET', key, 'ct', 'l')
   if b[1] and last > tonumber(b[2] or '0') then redis.call('HSET', key, 'l', last) end
 end

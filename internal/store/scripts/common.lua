@@ -199,10 +199,13 @@ end
 -- begins with this.
 local function even_if_full() redis.call('DEL', P .. 'full') end
 
+-- The line of a message's recipient, in its lane.
+local function line_of(m) return m.p .. (m.th or hash(m.to)) end
+
 -- Puts a message behind the last one that waits for its turn to the same
 -- recipient: it must not overtake that one.
 local function join_line(id, m)
-  local field = m.p .. hash(m.to)
+  local field = line_of(m)
   local last = redis.call('HGET', P .. 'lw', field)
   if last and last ~= id then put(m, 'pv', last) end
   redis.call('HSET', P .. 'lw', field, id)
@@ -215,7 +218,7 @@ local function passed_by(s) return s == 'h' or s == 'c' or s == 'e' or s == 'j' 
 -- Takes a message out of the line: it has begun, or ended without; then those
 -- behind it wait for the one before it.
 local function leave_line(id, m, begun)
-  local field = m.p .. hash(m.to)
+  local field = line_of(m)
   if redis.call('HGET', P .. 'lw', field) ~= id then return end
   local last = nil
   if not begun then last = m.pv end
@@ -233,7 +236,7 @@ end
 -- still waits for it.
 local function rejoin_line(id, m)
   put(m, 'wb', '1')
-  redis.call('HSETNX', P .. 'lw', m.p .. hash(m.to), id)
+  redis.call('HSETNX', P .. 'lw', line_of(m), id)
 end
 
 -- Parks a waiting message until a time, or ends its parking (nil).
