@@ -197,6 +197,9 @@ func TestCancelledBatchBeginsNothingAndItsRecordsFollow(t *testing.T) {
 			t.Errorf("begin says %s", v)
 		}
 		b.record(gateway.Ending{Message: id.Line(1), Nonce: "n1", Next: gateway.StatusQueued, RetryIn: time.Hour})
+		if c := b.keep(); !c.More || c.NextIn != time.Millisecond {
+			t.Errorf("the records that are left are looked at in %v", c.NextIn)
+		}
 		for b.keep().More {
 		}
 		b.batchCounts(id, map[gateway.Status]int64{gateway.StatusAccepted: 1, gateway.StatusCancelled: 249})

@@ -20,8 +20,8 @@ import (
 )
 
 var (
-	walkSteps = flag.Int("walk.steps", 600, "steps of one random walk")
-	walkSeeds = flag.Int("walk.seeds", 2, "random walks on each kind of Redis")
+	walkSteps = flag.Int("walk.steps", 500, "steps of one random walk")
+	walkSeeds = flag.Int("walk.seeds", 1, "random walks on each kind of Redis")
 )
 
 // TestWhateverHappensNothingIsLostOrLeft takes random steps with one account

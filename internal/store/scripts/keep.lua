@@ -183,6 +183,7 @@ head('parkt', 0)
 head('parkb', 0)
 head('su', 0)
 head('out', stale)
+head('bx', 0) -- at once, for a line is no time
 
 local hold = redis.call('HMGET', P .. 'hold', 'until', 'pause', 'pauset', 'pauseb')
 local held = hold[1] and math.max(tonumber(hold[1]) - at, 0) or 0
