@@ -18,7 +18,7 @@ import (
 func (s *Store) OpenBatch(ctx context.Context, b gateway.Batch, key string) (id gateway.BatchID, known bool, err error) {
 	hashed := ""
 	if key != "" {
-		hashed = idempotencyHash("batch " + key)
+		hashed = "b" + idempotencyHash(key) // no message's
 	}
 	got, err := s.runReplicated(ctx, batchScript, b.Account,
 		batchName(b.ID), string(b.Account), b.CreatedAt.UnixMilli(), hashed, s.opts.IdempotencyTTL.Milliseconds())

@@ -220,6 +220,20 @@ func TestCancelledBatchBeginsNothingAndItsRecordsFollow(t *testing.T) {
 	})
 }
 
+func TestKeysOfMessagesAreNotThoseOfBatches(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		for _, key := range []string{"campaign", "batch campaign"} {
+			if _, err := b.Accept(t.Context(), gateway.Post{Message: text("+46732001122", "x"), IdempotencyKey: key}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fresh := gateway.Batch{ID: gateway.NewBatchID(shop, time.Now()), Account: shop, CreatedAt: time.Now()}
+		if id, known, err := b.OpenBatch(t.Context(), fresh, "campaign"); err != nil || known || id != fresh.ID {
+			t.Errorf("the key leads to %q: %v, %v", id, known, err)
+		}
+	})
+}
+
 func TestWhatMayHaveArrivedOfACancelledBatchStaysUnknown(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		b.grace = time.Millisecond
