@@ -170,6 +170,12 @@ func TestSameLinesSentTwiceByTheClientAreOne(t *testing.T) {
 		if n := b.batch(id).Total; n != 3 {
 			t.Errorf("total %d", n)
 		}
+		_, err := b.CancelBatch(t.Context(), id)
+		b.must(err)
+		want := []gateway.LineVerdict{gateway.LineAdded, gateway.LineCancelled}
+		if diff := cmp.Diff(want, b.add(id, false, lines(id, 3, 4)...)); diff != "" {
+			t.Errorf("once more after it was cancelled: %s", diff)
+		}
 	})
 }
 

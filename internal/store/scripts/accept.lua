@@ -52,10 +52,10 @@ local function accept(a)
   if line > 0 then
     local was = words ~= '' and said(id, line, words)
     if was then return was end
-    if expires == '' then return 'passed' end
-    if is_over(id) then return 'cancelled' end
   end
   if redis.call('EXISTS', rec(id)) == 1 then return 'created' end -- the client sent the command twice
+  if expires == '' then return 'passed' end
+  if line > 0 and is_over(id) then return 'cancelled' end
 
   local at, s = clock(), send_at > 0 and 'h' or 'q'
   local m = {s = s, p = lane, ex = expires, to = to, th = who, ct = created, b = line > 0 and '1' or nil}
