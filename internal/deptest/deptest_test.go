@@ -112,7 +112,7 @@ func TestOutsideLibrariesHaveOneRoom(t *testing.T) {
 	rooms := map[string][]string{
 		"github.com/labstack/echo/v4":        {"api", baseline + "handler"},
 		"github.com/hibiken/asynq":           {"queue", baseline + "handler", baseline + "worker"},
-		"github.com/redis/go-redis/v9":       {"app", "queue", "redisdb", "store", measuring + "audit", measuring + "stage", baseline + "loop"},
+		"github.com/redis/go-redis/v9":       {"app", "queue", "redisdb", "redistest", "store", measuring + "audit", measuring + "stage", baseline + "loop"},
 		"github.com/sony/gobreaker/v2":       {"sender"},
 		"github.com/alicebob/miniredis/v2":   {"localredis"},
 		"golang.org/x/time/rate":             {"limits"},

@@ -32,6 +32,7 @@ type Server struct {
 	args  []string
 	dir   string
 	port  int
+	bus   int // a cluster's nodes speak to this one here; 0: it is none
 	cmd   *exec.Cmd
 	alive io.WriteCloser // the server goes down when this end closes, so also when we die
 	done  chan struct{}
@@ -44,11 +45,26 @@ var ErrTaken = errors.New("another redis-server keeps its data there")
 // returns when it answers. dir must exist; it is this server's alone until the
 // server has ended, however it does.
 func Start(ctx context.Context, dir string, args ...string) (*Server, error) {
+	return startOn(ctx, dir, false, args)
+}
+
+// StartNode is Start for a node of a cluster, which is to be told of the others
+// and what its slots are.
+func StartNode(ctx context.Context, dir string, args ...string) (*Server, error) {
+	return startOn(ctx, dir, true, append([]string{"--cluster-enabled", "yes"}, args...))
+}
+
+func startOn(ctx context.Context, dir string, node bool, args []string) (*Server, error) {
 	s := &Server{dir: dir, args: append([]string{"--bind", "127.0.0.1", "--dir", dir, "--loglevel", "warning"}, args...)}
 	var err error
 	for range portTries { // somebody else may take the port before redis-server does
 		if s.port, err = freePort(ctx); err != nil {
 			continue
+		}
+		if node {
+			if s.bus, err = freePort(ctx); err != nil {
+				continue
+			}
 		}
 		switch err = s.Restart(ctx); {
 		case err == nil:
@@ -71,6 +87,9 @@ func (s *Server) Restart(ctx context.Context) error {
 (exec 4<&-; read -r signal <&3; kill -"${signal:-TERM}" $pid; sleep 5; kill -KILL 0) 2>/dev/null &
 wait $pid; kill -KILL 0`
 	args := append([]string{"-c", script, "sh", Program, "--port", strconv.Itoa(s.port)}, s.args...)
+	if s.bus != 0 {
+		args = append(args, "--cluster-port", strconv.Itoa(s.bus))
+	}
 	// The server ends when told to, not with the context it was started under.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", args...) //nolint:gosec // no argument comes from outside
 	ownGroup(cmd)
@@ -103,6 +122,9 @@ wait $pid; kill -KILL 0`
 	}
 	return nil
 }
+
+// Bus is the port where a cluster's nodes speak to this one.
+func (s *Server) Bus() int { return s.bus }
 
 // Done is closed when the server has ended.
 func (s *Server) Done() <-chan struct{} { return s.done }

@@ -1,6 +1,9 @@
 package redistest_test
 
 import (
+	"context"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,5 +54,39 @@ func TestServerGoesDownAndComesBack(t *testing.T) {
 	s.Up(t)
 	if err := rdb.Ping(t.Context()).Err(); err != nil {
 		t.Fatalf("PING after the server came back: %v", err)
+	}
+}
+
+func TestAClusterKeepsEachKeyWithOneOfItsMasters(t *testing.T) {
+	c := redistest.NewCluster(t, 1)
+	rdb := open(t, c.URL)
+	for i := range 100 {
+		if err := rdb.Set(t.Context(), strconv.Itoa(i), i, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cluster, ok := rdb.(*redis.ClusterClient)
+	if !ok {
+		t.Fatalf("a %T", rdb)
+	}
+	var mu sync.Mutex
+	sizes := make(map[string]int64)
+	if err := cluster.ForEachMaster(t.Context(), func(ctx context.Context, node *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		sizes[node.Options().Addr] = node.DBSize(ctx).Val()
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	total := int64(0)
+	for _, n := range sizes {
+		total += n
+		if n < 10 {
+			t.Errorf("keys of the masters: %v", sizes)
+		}
+	}
+	if len(sizes) != 3 || total != 100 {
+		t.Errorf("keys of the masters: %v", sizes)
 	}
 }
