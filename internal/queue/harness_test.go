@@ -16,9 +16,10 @@ import (
 
 	"sluice/internal/gateway"
 	"sluice/internal/redisdb"
+	"sluice/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }
 
 const (
 	// A worker that can't renew for all of testTTL lapses, as it should: on a busy
@@ -38,8 +39,23 @@ func testLog() *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }
 
-// connect opens a client that closes with the test.
+// connect opens a client as programs do, which closes with the test.
 func connect(t *testing.T, url string, use redisdb.Use) redis.UniversalClient {
+	t.Helper()
+	rdb := connectDirectly(t, url, use)
+	if use == redisdb.ForLiveness {
+		return rdb
+	}
+	rdb, err := redisdb.Pipelined(rdb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = rdb.Close() })
+	return rdb
+}
+
+// connectDirectly opens a client whose scripts go their own way too.
+func connectDirectly(t *testing.T, url string, use redisdb.Use) redis.UniversalClient {
 	t.Helper()
 	rdb, err := redisdb.Open(url, use)
 	if err != nil {

@@ -27,7 +27,7 @@ var oneShop = []gateway.AccountID{shop}
 
 func TestTasksOfALaneArriveInOrder(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, url string) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		t.Helper()
 		w, s := newWorld(), newSender(t, url)
 		want := s.enqueue(shop, gateway.Bulk, 100) // found after the take
@@ -42,7 +42,7 @@ func TestTasksOfALaneArriveInOrder(t *testing.T) {
 
 func TestDrainReturnsTasksNotBegunToTheHeadInOrder(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, url string) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		t.Helper()
 		w, s := newWorld(), newSender(t, url)
 		letGo := w.holdBack()
@@ -84,7 +84,7 @@ func counts(w *world) []int {
 
 func TestWorkersShareAccountsAndMoveFew(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, url string) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		t.Helper()
 		w, accounts := newWorld(), accountIDs(10)
 		opens := func() (n int) {
@@ -143,7 +143,7 @@ func TestAKilledWorkersAccountsAreTakenOnceItIsFenced(t *testing.T) {
 
 func TestTheReleasesNextSendTimeReachesTheNextOwner(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, url string) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		t.Helper()
 		w := newWorld()
 		w.next = 30 * time.Second
@@ -167,7 +167,7 @@ func TestTheReleasesNextSendTimeReachesTheNextOwner(t *testing.T) {
 
 func TestATakeoverAdoptsBeforeAnythingIsProcessed(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, url string) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		t.Helper()
 		w, s := newWorld(), newSender(t, url)
 		ids := s.enqueue(shop, gateway.Transactional, 5)
@@ -316,7 +316,7 @@ func TestNothingIsLostWhileWorkersComeAndGo(t *testing.T) {
 
 func TestALostRingIsCaughtThroughTheDueIndex(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, url string) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		t.Helper()
 		w, s := newWorld(), newSender(t, url)
 		start(t, url, w, oneShop, nil)

@@ -354,7 +354,7 @@ func TestLineDoesNotWaitForALostNeighbour(t *testing.T) {
 
 func TestClient(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, url string) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		t.Helper()
 		w, s := newWorld(), newSender(t, url)
 		bulk := s.enqueue(shop, gateway.Bulk, 2)
@@ -403,7 +403,7 @@ func TestClient(t *testing.T) {
 
 func TestRingsThatComeTogetherAreOne(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, url string) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		t.Helper()
 		s := newSender(t, url)
 		sub := s.rdb.Subscribe(t.Context(), doorbellChannel)
@@ -441,7 +441,7 @@ func TestARingThatFailedDoesNotStandForTheNext(t *testing.T) {
 
 func TestALifeThatLapsedNeverComesBack(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, url string) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		t.Helper()
 		rdb := newSender(t, url).rdb
 		l := newLife(context.Background(), presence{Host: "h"}, time.Minute)
@@ -468,7 +468,7 @@ func TestALifeThatLapsedNeverComesBack(t *testing.T) {
 
 func TestOwnersChangeByCompareAndSet(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, url string) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		t.Helper()
 		r := registry{newSender(t, url).rdb}
 		take := func(expected ownership, worker string, want claim) {
@@ -504,7 +504,7 @@ func TestOwnersChangeByCompareAndSet(t *testing.T) {
 
 func TestTheDirectoryIgnoresLateReports(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, url string) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		t.Helper()
 		rdb := newSender(t, url).rdb
 		r := registry{rdb}

@@ -8,7 +8,7 @@ import "github.com/redis/go-redis/v9"
 // their nonces are forgotten here. It also says when the next of the others
 // would die unless it renews, so that a death is noticed as it happens.
 //
-// KEYS: live:<nonce>, nonces, owners, version
+// KEYS: live:<nonce>, nonces, owners, version, and one that is never there
 // ARGV: "start", "renew" or "read"; nonce; JSON of the worker; TTL in ms;
 // version of the directory that the caller has; prefix of the live keys
 // Answer: version, [nonce, JSON, …], [account, "nonce:epoch", …] if the version

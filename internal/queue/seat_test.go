@@ -74,7 +74,7 @@ func TestATaskWhoseDequeueWasLostIsAdopted(t *testing.T) {
 	}
 	var lossy dequeueTwice
 	start(t, url, w, oneShop, func(o *Options) {
-		o.Redis = connect(t, url, redisdb.ForWorker)
+		o.Redis = connectDirectly(t, url, redisdb.ForWorker)
 		o.Redis.AddHook(&lossy)
 	})
 	first := s.send(shop, gateway.Bulk, 1)

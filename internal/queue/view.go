@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sluice/internal/gateway"
+	"sluice/internal/redisdb"
 )
 
 // errLapsed: the worker's liveness ended; what it owned is no longer its own.
@@ -102,7 +103,9 @@ func runRenew(ctx context.Context, rdb redis.UniversalClient, mode, nonce string
 	if err != nil {
 		return view{}, err
 	}
-	keys := []string{liveKey(nonce), noncesKey(), ownersKey(), versionKey()}
+	// The last names nothing: with a key that isn't there a cluster refuses the
+	// script while it moves the slot, and half of the living would seem dead.
+	keys := []string{liveKey(nonce), noncesKey(), ownersKey(), versionKey(), redisdb.WorkersKey("none")}
 	answer, err := renewScript.Run(ctx, rdb, keys, mode, nonce, me, ttl.Milliseconds(), last.version, liveKey("")).Slice()
 	if err != nil {
 		return view{}, err

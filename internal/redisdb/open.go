@@ -67,13 +67,28 @@ func Open(rawURL string, use Use) (redis.UniversalClient, error) {
 	if a.tls {
 		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12} // the name to expect is each host's own
 	}
-	if use == ForLiveness {
-		opts.MaxRedirects = 1
-	}
 	if a.scheme == schemeCluster {
-		return redis.NewClusterClient(opts.Cluster()), nil
+		return redis.NewClusterClient(cluster(opts, use)), nil
 	}
 	return redis.NewFailoverClient(opts.Failover()), nil
+}
+
+// minRedirects is how often a client may be sent from one node of a cluster to
+// another while slots move.
+const minRedirects = 3
+
+// cluster has the tries counted where they may go to another node: a client of
+// one node that tries again by itself would stay with one that is dead.
+func cluster(opts *redis.UniversalOptions, use Use) *redis.ClusterOptions {
+	o := opts.Cluster()
+	o.MaxRedirects = max(o.MaxRetries, minRedirects)
+	if use == ForLiveness {
+		o.MaxRedirects = 1
+	}
+	o.MaxRetries = -1
+	// A node that is dead sends nobody on to its successor, who is found by asking.
+	o.ClusterStateReloadInterval = time.Second
+	return o
 }
 
 func tune(o *redis.Options, use Use) {

@@ -11,9 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
+
+	"sluice/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }
 
 func open(t *testing.T, rawURL string, use Use) redis.UniversalClient {
 	t.Helper()
@@ -294,18 +296,21 @@ func TestEachUseHasItsPatience(t *testing.T) {
 		t.Run(use.name+", in a cluster", func(t *testing.T) {
 			o := open(t, "redis-cluster://h1:7000", use.use).(*redis.ClusterClient).Options()
 			got := patience{o.MaxRetries, o.MinRetryBackoff, o.MaxRetryBackoff, o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolSize, o.ContextTimeoutEnabled}
-			got.forget()
 			want := use.want
-			redirects := 3 // go-redis' own
+			redirects := max(3, want.Retries) // which are its retries too
+			want.Retries = -1                 // a cluster's way to say that none is one node's
 			if use.use == ForLiveness {
-				want.Retries = -1 // a cluster's way to say none
 				redirects = 1
+				got.forget()
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			if o.MaxRedirects != redirects {
 				t.Errorf("%d redirects, want %d", o.MaxRedirects, redirects)
+			}
+			if o.ClusterStateReloadInterval > time.Second {
+				t.Errorf("a master's successor is looked for after %v", o.ClusterStateReloadInterval)
 			}
 		})
 	}

@@ -2,7 +2,9 @@ package redisdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -18,27 +20,53 @@ type pipeliner interface {
 
 // pipelined sends the scripts of concurrent callers together, and what goes with
 // every message beside them: one write and one read for many, which is most of
-// what a short command costs both ends. They run in the order in which they were
-// asked for. Every other command goes its own way.
+// what a short command costs both ends. Those of one slot run in the order in
+// which they were asked for. Every other command goes its own way.
 type pipelined struct {
 	redis.UniversalClient
-	auto *redis.AutoPipeliner
+	auto    *redis.AutoPipeliner
+	batches *redis.ClusterClient // what auto sends through; nil: UniversalClient
+	tries   tries
 }
 
 // Pipelined returns rdb with its scripts pipelined; closing it closes rdb. A
 // caller whose context ends stops waiting, but the script may still run, as one
 // may whose answer is lost: those that change something have to bear being
-// asked for twice. A connection that breaks has a whole pipeline sent again.
+// asked for twice. A script is asked for again, with the patience of rdb, only
+// because of what became of itself: others in its pipeline have their answers.
 func Pipelined(rdb redis.UniversalClient) (redis.UniversalClient, error) {
+	wrapped := &pipelined{UniversalClient: rdb, tries: triesOf(rdb)}
 	p, ok := rdb.(pipeliner)
 	if !ok {
 		return nil, fmt.Errorf("a client of type %T can't be pipelined", rdb)
 	}
-	auto, err := p.AsyncAutoPipelineWithOptions(&redis.AutoPipelineOptions{MaxConcurrentBatches: 1, MaxQueuedCommands: queueLimit})
-	if err != nil {
-		return nil, fmt.Errorf("pipeline a client: %w", err)
+	if cluster, ok := rdb.(*redis.ClusterClient); ok {
+		// A pipeline is done when the last of its nodes is. So that one that is away
+		// doesn't hold up what the others answered, those who wait for it try again by
+		// themselves; here a command is sent after its slot once.
+		o := *cluster.Options()
+		o.MaxRedirects, o.MinRetryBackoff, o.MaxRetryBackoff = 1, time.Millisecond, time.Millisecond
+		wrapped.batches = redis.NewClusterClient(&o)
+		p = wrapped.batches
 	}
-	return &pipelined{UniversalClient: rdb, auto: auto}, nil
+	var err error
+	wrapped.auto, err = p.AsyncAutoPipelineWithOptions(&redis.AutoPipelineOptions{MaxConcurrentBatches: 1, MaxQueuedCommands: queueLimit})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("pipeline a client: %w", err), wrapped.closeBatches())
+	}
+	return wrapped, nil
+}
+
+// Close implements redis.UniversalClient.
+func (p *pipelined) Close() error {
+	return errors.Join(p.closeBatches(), p.UniversalClient.Close())
+}
+
+func (p *pipelined) closeBatches() error {
+	if p.batches == nil {
+		return nil
+	}
+	return p.batches.Close()
 }
 
 // EvalSha implements redis.UniversalClient.
@@ -71,37 +99,30 @@ func (p *pipelined) Publish(ctx context.Context, channel string, message any) *r
 }
 
 // send has a command sent and waits for its answer.
-func send[C redis.Cmder](ctx context.Context, p *pipelined, command func(context.Context, ...any) C, args []any) C {
-	cmd := command(ctx, args...)
-	err := ctx.Err()
-	if err == nil {
-		err = p.auto.Submit(ctx, cmd).WaitContext(ctx)
-	}
-	switch {
-	case err != nil && ctx.Err() != nil:
-		cmd = command(ctx, args...) // the first belongs to the pipeline still
-		cmd.SetErr(err)
-	case passes(err):
+func send[C redis.Cmder](ctx context.Context, p *pipelined, command func(context.Context, ...any) C, args []any) (cmd C) {
+	answered := false
+	err := p.tries.run(ctx, func() error {
+		if answered = false; ctx.Err() != nil {
+			return ctx.Err()
+		}
 		cmd = command(ctx, args...)
-		_ = p.Process(ctx, cmd) // the error is cmd's too
+		if err := p.auto.Submit(ctx, once{cmd}).WaitContext(ctx); err != nil && ctx.Err() != nil {
+			return err // it belongs to the pipeline still
+		}
+		answered = true
+		return cmd.Err()
+	})
+	if !answered || ctx.Err() != nil && err != nil {
+		cmd = command(ctx, args...)
+		cmd.SetErr(err)
 	}
 	return cmd
 }
 
-// passes reports whether a node refused a command for now. The client tries it
-// again then, but in a pipeline only if it is the first.
-func passes(err error) bool {
-	return redis.IsLoadingError(err) || redis.IsReadOnlyError(err) || redis.IsMasterDownError(err) ||
-		redis.IsClusterDownError(err) || redis.IsTryAgainError(err) || redis.IsNoReplicasError(err)
-}
+// once is a command that go-redis doesn't send again by itself. It would send
+// the whole pipeline again because of one of its commands, also those that have
+// their answer: what a queue gave out the first time would be lost.
+type once struct{ redis.Cmder }
 
-// Master is a client of the node that has the key: rdb itself, but in a cluster.
-func Master(ctx context.Context, rdb redis.UniversalClient, key string) (redis.UniversalClient, error) {
-	if p, ok := rdb.(*pipelined); ok {
-		rdb = p.UniversalClient
-	}
-	if cluster, ok := rdb.(*redis.ClusterClient); ok {
-		return cluster.MasterForKey(ctx, key)
-	}
-	return rdb, nil
-}
+// NoRetry implements redis.Cmder.
+func (once) NoRetry() bool { return true }

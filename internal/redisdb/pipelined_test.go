@@ -1,17 +1,11 @@
 package redisdb_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"runtime"
 	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,11 +17,11 @@ import (
 
 func pipelined(t *testing.T, url string, use redisdb.Use) redis.UniversalClient {
 	t.Helper()
-	plain, err := redisdb.Open(url, use)
+	direct, err := redisdb.Open(url, use)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rdb, err := redisdb.Pipelined(plain)
+	rdb, err := redisdb.Pipelined(direct)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,246 +29,123 @@ func pipelined(t *testing.T, url string, use redisdb.Use) redis.UniversalClient 
 	return rdb
 }
 
-func TestPipelinedScriptsAnswerAsOthersDo(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, url string) {
+func TestScriptsOfManyCallersGetEachTheirOwnAnswer(t *testing.T) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		rdb := pipelined(t, url, redisdb.ForAPI)
-		var wg sync.WaitGroup
-		for i := range 100 {
-			wg.Go(func() {
-				ctx := context.Background()
-				double := redis.NewScript("return ARGV[1] * 2")
-				if got, err := double.Run(ctx, rdb, []string{"k"}, i).Int(); err != nil || got != 2*i {
-					t.Errorf("%d doubled is %d, %v", i, got, err)
-				}
-				if err := redis.NewScript("return nil").Run(ctx, rdb, nil).Err(); err != redis.Nil { //nolint:errorlint // asynq compares so
-					t.Errorf("nothing comes back as %v", err)
-				}
-				if err := redis.NewScript("return redis.error_reply('BUSYKEY no')").Run(ctx, rdb, nil).Err(); !redis.HasErrorPrefix(err, "BUSYKEY") {
-					t.Errorf("an error comes back as %v", err)
-				}
-				if err := rdb.EvalSha(ctx, strings.Repeat("0", 40), nil).Err(); !redis.HasErrorPrefix(err, "NOSCRIPT") {
-					t.Errorf("an unknown script comes back as %v", err)
+		echo := redis.NewScript(`return redis.call('INCR', KEYS[1]) .. ' ' .. ARGV[1]`)
+		var callers sync.WaitGroup
+		for i := range 200 {
+			callers.Go(func() {
+				got, err := echo.Run(t.Context(), rdb, []string{fmt.Sprint("k", i)}, i).Text()
+				if want := fmt.Sprint("1 ", i); err != nil || got != want {
+					t.Errorf("%q, %v; want %q", got, err, want)
 				}
 			})
 		}
-		wg.Wait()
+		callers.Wait()
 	})
 }
 
-// server speaks enough of Redis to answer scripts: handle gets a script's name
-// and gives its reply; empty closes the connection.
-func server(t *testing.T, handle func(script string) string) (url string) {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer func() { _ = c.Close() }()
-				serve(c, handle)
-			})
+func TestAScriptThatFailsSpoilsNoOther(t *testing.T) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
+		rdb := pipelined(t, url, redisdb.ForAPI)
+		scripts := map[string]func(*redis.Cmd) bool{
+			`return redis.error_reply('ODD as told')`: func(c *redis.Cmd) bool { return redis.HasErrorPrefix(c.Err(), "ODD") },
+			`return nil`:                    func(c *redis.Cmd) bool { return errors.Is(c.Err(), redis.Nil) },
+			`return redis.call('NONSENSE')`: func(c *redis.Cmd) bool { return c.Err() != nil },
+			`return 7`:                      func(c *redis.Cmd) bool { n, err := c.Int(); return n == 7 && err == nil },
 		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		wg.Wait()
-	})
-	return "redis://" + l.Addr().String() + "/0"
-}
-
-func serve(c io.ReadWriter, handle func(string) string) {
-	r := bufio.NewReader(c)
-	number := func() int {
-		s, err := r.ReadString('\n')
-		if err != nil {
-			return -1
-		}
-		n, _ := strconv.Atoi(strings.TrimSpace(s[1:]))
-		return n
-	}
-	for {
-		var args []string
-		n := number()
-		for range n {
-			b := make([]byte, number()+2)
-			if _, err := io.ReadFull(r, b); err != nil {
-				return
-			}
-			args = append(args, string(b[:len(b)-2]))
-		}
-		reply := "-ERR unknown command\r\n"
-		switch {
-		case len(args) == 0:
-			return
-		case strings.EqualFold(args[0], "evalsha"):
-			reply = handle(args[1])
-		case strings.EqualFold(args[0], "client"):
-			reply = "+OK\r\n"
-		}
-		if reply == "" {
-			return
-		}
-		if _, err := io.WriteString(c, reply); err != nil {
-			return
-		}
-	}
-}
-
-// What a node refuses for a while is tried again, as by the plain client, though
-// it came together with others that were answered.
-func TestPipelinedScriptsOutlastWhatPasses(t *testing.T) {
-	for _, refusal := range []string{
-		"LOADING Redis is loading the dataset in memory",
-		"READONLY You can't write against a read only replica. script: x, on @user_script:1.",
-		"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-	} {
-		t.Run(strings.Fields(refusal)[0], func(t *testing.T) {
-			var refused atomic.Int32
-			held, gate := make(chan struct{}), make(chan struct{})
-			url := server(t, func(script string) string {
-				switch script {
-				case "hold":
-					close(held)
-					<-gate
-				case "write":
-					if refused.Add(1) <= 3 {
-						return "-" + refusal + "\r\n"
-					}
-				}
-				return "+" + script + "\r\n"
-			})
-			rdb := pipelined(t, url, redisdb.ForWorker)
-			var wg sync.WaitGroup
-			ask := func(script string) {
-				wg.Go(func() {
-					if got, err := rdb.EvalSha(context.Background(), script, []string{"k"}).Text(); err != nil || got != script {
-						t.Errorf("%s: %q, %v", script, got, err)
+		var callers sync.WaitGroup
+		for range 20 {
+			for text, right := range scripts {
+				callers.Go(func() {
+					if cmd := rdb.Eval(t.Context(), text, nil); !right(cmd) {
+						t.Errorf("%s: %v, %v", text, cmd.Val(), cmd.Err())
 					}
 				})
 			}
-			ask("hold")
-			<-held
-			for i := range 40 { // these gather meanwhile
-				ask("read")
-				if i == 30 {
-					ask("write")
-				}
-			}
-			for range 1000 {
-				runtime.Gosched()
-			}
-			close(gate)
-			wg.Wait()
-		})
-	}
+		}
+		callers.Wait()
+		if err := rdb.EvalSha(t.Context(), "0000000000000000000000000000000000000000", nil).Err(); !redis.HasErrorPrefix(err, "NOSCRIPT") {
+			t.Errorf("an unknown script: %v", err)
+		}
+	})
 }
 
-func TestPipelinedCallerStopsWaitingWithItsContext(t *testing.T) {
-	gate := make(chan struct{})
-	url := server(t, func(string) string {
-		<-gate
-		return "+late\r\n"
-	})
-	rdb := pipelined(t, url, redisdb.ForAPI)
-	ctx, cancel := context.WithCancelCause(t.Context())
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			if err := rdb.EvalSha(ctx, "x", nil).Err(); !errors.Is(err, context.Canceled) {
-				t.Errorf("it comes back with %v", err)
-			}
-		})
-	}
-	cancel(nil)
-	wg.Wait()
-	close(gate)
-	if err := rdb.EvalSha(ctx, "x", nil).Err(); !errors.Is(err, context.Canceled) {
-		t.Errorf("later: %v", err)
-	}
-}
-
-func TestPipelinedClientClosesWhileScriptsWait(t *testing.T) {
-	var asked atomic.Int32
-	url := server(t, func(string) string {
-		asked.Add(1)
-		return "+OK\r\n"
-	})
-	plain, err := redisdb.Open(url, redisdb.ForAPI)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rdb, err := redisdb.Pipelined(plain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() {
-			for i := range 1000 {
-				if err := rdb.EvalSha(context.Background(), fmt.Sprint(i), nil).Err(); err != nil {
-					if !errors.Is(err, redis.ErrClosed) {
-						t.Errorf("a script after the end: %v", err)
+func TestOneCallersScriptsRunInTheirOrder(t *testing.T) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
+		rdb := pipelined(t, url, redisdb.ForWorker)
+		var callers sync.WaitGroup
+		for caller := range 20 {
+			callers.Go(func() {
+				key := []string{strconv.Itoa(caller)}
+				for i := range 50 {
+					if n, err := rdb.Eval(t.Context(), `return redis.call('INCR', KEYS[1])`, key).Int(); err != nil || n != i+1 {
+						t.Errorf("step %d answers %d, %v", i, n, err)
+						return
 					}
-					return
 				}
-			}
-		})
+			})
+		}
+		callers.Wait()
+	})
+}
+
+func TestACallerWhoGivesUpIsAnsweredAtOnce(t *testing.T) {
+	server := redistest.New(t)
+	rdb := pipelined(t, server.URL, redisdb.ForWorker)
+	if err := rdb.Eval(t.Context(), `return 1`, nil).Err(); err != nil {
+		t.Fatal(err)
 	}
-	for asked.Load() < 100 {
-		runtime.Gosched()
+	server.Down()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if err := rdb.Eval(ctx, `return 1`, nil).Err(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("without Redis: %v", err)
 	}
-	if err := rdb.Close(); err != nil {
-		t.Error(err)
+	if took := time.Since(began); took > 2*time.Second { // the client itself tries for much longer
+		t.Errorf("it took %v", took)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		wg.Wait()
-	}()
-	select {
-	case <-done:
-	case <-time.After(10 * time.Second):
-		t.Fatal("callers still wait")
+	if err := rdb.Eval(ctx, `return 1`, nil).Err(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("with a context that has ended: %v", err)
+	}
+	server.Up(t)
+	if n, err := rdb.Eval(t.Context(), `return 7`, nil).Int(); err != nil || n != 7 {
+		t.Errorf("with Redis back: %d, %v", n, err)
 	}
 }
 
-func TestPipelinedScriptsComeInTheOrderInWhichTheyWereAskedFor(t *testing.T) {
-	rdb := pipelined(t, redistest.Start(t), redisdb.ForWorker)
-	push := redis.NewScript("return redis.call('RPUSH', KEYS[1], ARGV[1])")
-	var wg sync.WaitGroup
-	for c := range 8 {
-		wg.Go(func() {
-			for i := range 200 {
-				if err := push.Run(context.Background(), rdb, []string{fmt.Sprint("l", c)}, i).Err(); err != nil {
-					t.Error(err)
-				}
-			}
-		})
+func TestClosingEndsThoseWhoWait(t *testing.T) {
+	server := redistest.New(t)
+	rdb := pipelined(t, server.URL, redisdb.ForAPI)
+	server.Down()
+	done := make(chan error, 1)
+	go func() { done <- rdb.Eval(context.Background(), `return 1`, nil).Err() }()
+	if err := rdb.Close(); err != nil {
+		t.Errorf("close: %v", err)
 	}
-	wg.Wait()
-	for c := range 8 {
-		for i, v := range rdb.LRange(t.Context(), fmt.Sprint("l", c), 0, -1).Val() {
-			if v != strconv.Itoa(i) {
-				t.Fatalf("list %d has %s at %d", c, v, i)
+	if err := <-done; err == nil {
+		t.Error("a script ran without Redis")
+	}
+	if err := rdb.Eval(t.Context(), `return 1`, nil).Err(); err == nil {
+		t.Error("a script ran on a closed client")
+	}
+}
+
+func TestTheMasterOfAKeyIsTheClientItselfButInACluster(t *testing.T) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
+		rdb := pipelined(t, url, redisdb.ForAPI)
+		for i := range 20 {
+			key := strconv.Itoa(i)
+			if err := redisdb.OnMaster(t.Context(), rdb, key, func(node redis.UniversalClient) error {
+				if _, ok := node.(*redis.Client); !ok {
+					t.Errorf("it is a %T", node)
+				}
+				return node.Set(t.Context(), key, i, 0).Err() // another node would say where it has moved
+			}); err != nil {
+				t.Error(err)
 			}
 		}
-	}
-}
-
-func TestTheMasterWithoutAClusterIsTheServerItself(t *testing.T) {
-	rdb := pipelined(t, redistest.Start(t), redisdb.ForAPI)
-	node, err := redisdb.Master(t.Context(), rdb, "k")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := node.(*redis.Client); !ok {
-		t.Errorf("it is a %T", node)
-	}
+	})
 }

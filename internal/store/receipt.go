@@ -7,7 +7,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sluice/internal/gateway"
-	"sluice/internal/redisdb"
 )
 
 // Apply writes what a provider's callback carries; nil means it is durable.
@@ -20,25 +19,22 @@ import (
 //
 // Error: ErrUnavailable; then the whole callback is to be delivered again.
 func (s *Store) Apply(ctx context.Context, account gateway.AccountID, c gateway.Callback) error {
-	for attempt := 0; ; attempt++ {
-		told, err := s.applyAll(ctx, account, c)
-		if err == nil {
-			if told {
-				// A lost reminder delays the notices until the owner looks by itself.
-				_ = s.remind(ctx, account)
-			}
-			return nil
-		}
-		if attempt > 0 || !redis.HasErrorPrefix(err, "NOSCRIPT") {
-			return unavailable("apply a callback of", string(account), err)
-		}
-		for _, script := range []*script{receiptScript, inboundScript, holdScript} {
-			if err := script.Load(ctx, s.rdb).Err(); err != nil {
-				return unavailable("load a script for", string(account), err)
-			}
-		}
+	told, err := s.applyAll(ctx, account, c, (*redis.Script).EvalSha)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		told, err = s.applyAll(ctx, account, c, (*redis.Script).Eval)
 	}
+	if err != nil {
+		return unavailable("apply a callback of", string(account), err)
+	}
+	if told {
+		// A lost reminder delays the notices until the owner looks by itself.
+		_ = s.remind(ctx, account)
+	}
+	return nil
 }
+
+// runner is one of the ways to run a script.
+type runner func(s *redis.Script, ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
 
 // mark is how scripts are told of something, empty if it isn't so.
 func mark(so bool, as string) string {
@@ -50,8 +46,8 @@ func mark(so bool, as string) string {
 
 // applyAll sends everything in one pipeline. What was applied before an error
 // is found applied when the callback comes again. told: there are notices.
-func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gateway.Callback) (told bool, err error) {
-	keys := []string{redisdb.Key(account.Tag(), "")}
+func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gateway.Callback, run runner) (told bool, err error) {
+	keys := keysOf(account)
 	pipe := s.rdb.Pipeline()
 	for _, r := range c.Receipts {
 		id := r.Message
@@ -61,7 +57,7 @@ func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gatew
 		if r.Status == "" || statusLetters[r.Status] == "" {
 			continue
 		}
-		receiptScript.EvalSha(ctx, pipe, keys, s.args(account,
+		run(receiptScript.Script, ctx, pipe, keys, s.args(account,
 			id.Local(), string(r.ProviderMessageID), statusLetters[r.Status], encodeError(r.Error), encodeSuppression(r.Suppress),
 			mark(r.LostFile, "!"))...)
 	}
@@ -70,14 +66,14 @@ func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gatew
 		if in.Aside {
 			window = 0
 		}
-		inboundScript.EvalSha(ctx, pipe, keys, s.args(account,
+		run(inboundScript.Script, ctx, pipe, keys, s.args(account,
 			string(in.From), in.At.UnixMilli(), window, string(in.Consent), string(in.Moved))...)
 	}
 	for _, h := range c.Halts {
 		if h.Stale(time.Now()) {
 			continue
 		}
-		holdScript.EvalSha(ctx, pipe, keys, s.args(account, h.For.Milliseconds(), h.Reason, string(h.Scope), string(h.Outcome), "1")...)
+		run(holdScript.Script, ctx, pipe, keys, s.args(account, h.For.Milliseconds(), h.Reason, string(h.Scope), string(h.Outcome), "1")...)
 	}
 	cmds, err := pipe.Exec(ctx)
 	if err != nil {

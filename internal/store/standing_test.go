@@ -130,8 +130,7 @@ func TestWhoIsKnownByAnotherNumberIsHeard(t *testing.T) {
 		if len(list) != 3 {
 			t.Errorf("on the list are %+v, want both numbers and the stranger's", list)
 		}
-		keys, err := b.rdb.Keys(t.Context(), redisdb.Key(shop.Tag(), "al:*")).Result()
-		b.must(err)
+		keys := b.keys(redisdb.Key(shop.Tag(), "al:*"))
 		if len(keys) != 1 || b.rdb.TTL(t.Context(), keys[0]).Val() <= 0 {
 			t.Errorf("%d keys, which must not stay for ever", len(keys))
 		}

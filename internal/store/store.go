@@ -77,10 +77,18 @@ func (s *Store) args(account gateway.AccountID, rest ...any) []any {
 	return append(head, rest...)
 }
 
+// keysOf are what an account's scripts are given: the prefix of its keys, and a
+// name. Neither is a key, ever. A cluster refuses two keys of a slot that it
+// is moving unless one node has both, so no script runs on one half of an
+// account.
+func keysOf(account gateway.AccountID) []string {
+	return []string{redisdb.Key(account.Tag(), ""), redisdb.Key(account.Tag(), "none")}
+}
+
 // run runs an account's script. The bare text answer of most scripts comes
 // back as the only element.
 func (s *Store) run(ctx context.Context, script *script, account gateway.AccountID, rest ...any) ([]string, error) {
-	return answer(script.Run(ctx, s.rdb, []string{redisdb.Key(account.Tag(), "")}, s.args(account, rest...)...))
+	return answer(script.Run(ctx, s.rdb, keysOf(account), s.args(account, rest...)...))
 }
 
 // runReplicated is run for a write that counts only once replicas have it. The
@@ -89,21 +97,24 @@ func (s *Store) runReplicated(ctx context.Context, script *script, account gatew
 	if s.opts.WaitReplicas == 0 {
 		return s.run(ctx, script, account, rest...)
 	}
-	key := redisdb.Key(account.Tag(), "")
-	node, err := redisdb.Master(ctx, s.rdb, key)
+	var written *redis.Cmd
+	keys := keysOf(account)
+	err := redisdb.OnMaster(ctx, s.rdb, keys[0], func(node redis.UniversalClient) error {
+		pipe := node.Pipeline()
+		written = script.Eval(ctx, pipe, keys, s.args(account, rest...)...)
+		waited := pipe.Do(ctx, "WAIT", s.opts.WaitReplicas, replicaWait.Milliseconds())
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+		if n, err := waited.Int(); err != nil {
+			return err
+		} else if n < s.opts.WaitReplicas {
+			return fmt.Errorf("%d of %d replicas have it", n, s.opts.WaitReplicas)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	pipe := node.Pipeline()
-	written := pipe.Eval(ctx, script.text, []string{key}, s.args(account, rest...)...)
-	waited := pipe.Do(ctx, "WAIT", s.opts.WaitReplicas, replicaWait.Milliseconds())
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, err
-	}
-	if n, err := waited.Int(); err != nil {
-		return nil, err
-	} else if n < s.opts.WaitReplicas {
-		return nil, fmt.Errorf("%d of %d replicas have it", n, s.opts.WaitReplicas)
 	}
 	return answer(written)
 }

@@ -23,7 +23,7 @@ import (
 	"sluice/internal/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }
 
 const shop = gateway.AccountID("shop")
 
@@ -32,6 +32,7 @@ type bench struct {
 	*store.Store
 	t         *testing.T
 	rdb       redis.UniversalClient
+	keys      func(pattern string) []string // whatever node has them
 	lease     gateway.Lease
 	retention gateway.Retention
 	grace     time.Duration
@@ -41,13 +42,22 @@ type bench struct {
 
 func newBench(t *testing.T, url string) *bench {
 	t.Helper()
-	rdb, err := redisdb.Open(url, redisdb.ForAPI)
+	return newBenchFor(t, url, redisdb.ForAPI, 0)
+}
+
+func newBenchFor(t *testing.T, url string, use redisdb.Use, replicas int) *bench {
+	t.Helper()
+	direct, err := redisdb.Open(url, use)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb, err := redisdb.Pipelined(direct)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = rdb.Close() })
 	b := &bench{
-		t: t, rdb: rdb,
+		t: t, rdb: rdb, keys: func(pattern string) []string { return keys(t, direct, pattern) },
 		lease:     gateway.Lease{Account: shop, Worker: "w1", Epoch: 7},
 		retention: gateway.Retention{Content: time.Hour, Record: 2 * time.Hour, DeadLetter: 3 * time.Hour},
 		grace:     time.Minute,
@@ -57,9 +67,29 @@ func newBench(t *testing.T, url string) *bench {
 		UnknownGrace: func(gateway.AccountID) time.Duration { return b.grace },
 		Polls:        func(gateway.AccountID) bool { return b.polls },
 		Lookups:      func(gateway.AccountID) bool { return b.lookups },
+		WaitReplicas: replicas,
 	})
 	b.own(b.lease)
 	return b
+}
+
+func keys(t *testing.T, rdb redis.UniversalClient, pattern string) (all []string) {
+	t.Helper()
+	cluster, ok := rdb.(*redis.ClusterClient)
+	if !ok {
+		return rdb.Keys(t.Context(), pattern).Val()
+	}
+	var mu sync.Mutex
+	if err := cluster.ForEachMaster(t.Context(), func(ctx context.Context, node *redis.Client) error {
+		found, err := node.Keys(ctx, pattern).Result()
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, found...)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func (b *bench) own(l gateway.Lease) {
@@ -181,10 +211,10 @@ func (b *bench) checkCounters() {
 	}
 }
 
-// each runs a test on a fresh real Redis and a fresh miniredis.
+// each runs a test on a fresh real Redis, a fresh miniredis and a cluster.
 func each(t *testing.T, f func(t *testing.T, b *bench)) {
 	t.Helper()
-	redistest.Each(t, func(t *testing.T, url string) {
+	redistest.Everywhere(t, func(t *testing.T, url string) {
 		b := newBench(t, url)
 		f(t, b)
 		b.checkCounters()
@@ -772,8 +802,7 @@ func TestRetentionLeavesNothing(t *testing.T) {
 		for b.rdb.Exists(t.Context(), redisdb.Key(shop.Tag(), "ix"), redisdb.Key(shop.Tag(), "timer")).Val() > 0 {
 			b.keep()
 		}
-		keys, err := b.rdb.Keys(t.Context(), "*").Result()
-		b.must(err)
+		keys := b.keys("*")
 		slices.Sort(keys)
 		tag := shop.Tag()
 		want := []string{

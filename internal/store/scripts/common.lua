@@ -1,6 +1,7 @@
 -- What all scripts share. KEYS[1] is the prefix of one account's keys,
 -- "sl:{tag}:"; every key a script touches begins with it and so lies in one
--- slot. ARGV begins with four durations in milliseconds: how long content,
+-- slot. KEYS[2] names nothing: with two keys that aren't there a cluster refuses
+-- the script while it moves the slot, and half of these keys. ARGV begins with four durations in milliseconds: how long content,
 -- records and dead letters are kept, and the grace of an unknown outcome. Ids
 -- are without the tag that all of an account's begin with.
 --
