@@ -122,22 +122,36 @@ func launch(tb testing.TB, cfg *config.Config, port *Port, works bool) *installa
 	ctx, cancel := context.WithCancel(context.Background())
 	var running errgroup.Group
 	running.Go(func() error { return api.Run(ctx) })
-	var worker *Worker
-	if works {
-		worker, err = NewWorker(tb.Context(), Options{Config: cfg, Log: discard})
-		if err != nil {
-			tb.Error(err)
-		} else {
-			running.Go(func() error { return worker.Run(ctx) })
-		}
-	}
 	tb.Cleanup(func() {
 		cancel()
 		if err := running.Wait(); err != nil {
 			tb.Error(err)
 		}
 	})
-	return &installation{config: cfg, api: api, worker: worker, addr: port.Addr()}
+	i := &installation{config: cfg, api: api, addr: port.Addr()}
+	if works {
+		i.worker = work(tb, cfg)
+	}
+	return i
+}
+
+// work runs a worker until the test ends.
+func work(tb testing.TB, cfg *config.Config) *Worker {
+	tb.Helper()
+	worker, err := NewWorker(tb.Context(), Options{Config: cfg, Log: discard})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- worker.Run(ctx) }()
+	tb.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			tb.Error(err)
+		}
+	})
+	return worker
 }
 
 func (i *installation) ask(t *testing.T, status int, method, path, body string, into any) {
@@ -206,8 +220,8 @@ func (i *installation) get(t *testing.T, id string) (m message) {
 	return m
 }
 
-// simulate tells the simulator something.
-func (i *installation) simulate(t *testing.T, method, path, token, body string) {
+// simulate tells or asks the simulator something.
+func (i *installation) simulate(t *testing.T, method, path, token, body string) (answer []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+i.providers+path, strings.NewReader(body))
 	if err != nil {
@@ -223,9 +237,10 @@ func (i *installation) simulate(t *testing.T, method, path, token, body string) 
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if answer, _ := io.ReadAll(resp.Body); resp.StatusCode > 299 {
+	if answer, _ = io.ReadAll(resp.Body); resp.StatusCode > 299 {
 		t.Fatalf("%s %s answers %d: %s", method, path, resp.StatusCode, answer)
 	}
+	return answer
 }
 
 // await waits until the condition holds.
