@@ -252,6 +252,7 @@ func TestAccountIsShownInFull(t *testing.T) {
 			gateway.Transactional: {Pending: 3, Active: 2, Parked: 1, Scheduled: 9, OldestPending: 1500 * time.Millisecond},
 			gateway.Bulk:          {Pending: 76},
 		},
+		Tier: &gateway.TierState{Limit: 1000, Used: 1000, FullUntil: noon.Add(time.Hour)},
 		Health: &gateway.Health{
 			At: noon, Connected: true, Stats: map[string]float64{"callback_queue_size": 450},
 			Nodes: []gateway.Node{
@@ -267,6 +268,7 @@ func TestAccountIsShownInFull(t *testing.T) {
 		`"lanes":{"transactional":{"pending":3,"active":2,"parked":1,"scheduled":9,"oldest_pending_seconds":1.5,"paused":false},` +
 		`"bulk":{"pending":76,"active":0,"parked":0,"scheduled":0,"oldest_pending_seconds":0,"paused":false}},` +
 		`"sent_last_minute":7,"drain_eta":"2026-11-21T12:00:02.123Z",` +
+		`"tier":{"limit":1000,"used":1000,"full_until":"2026-11-21T13:00:00.123Z","parked":0},` +
 		`"health":{"at":"2026-11-21T12:00:00.123Z","connected":true,"detail":{"error":null,"nodes":[` +
 		`{"name":"h1:master","status":"connected","role":"primary_master","error":null},` +
 		`{"name":"h2:core","status":null,"role":null,"error":{"class":"throttled","code":"1011","title":"Service not ready","detail":null}}],` +
@@ -292,7 +294,7 @@ func TestAProviderThatCannotBeAskedIsShownWithTheReason(t *testing.T) {
 
 func TestAccountNobodyHasUsedYet(t *testing.T) {
 	o := newStage(t).do(http.MethodGet, "/v1/accounts/shop-eu", keyRead, "").wants(http.StatusOK).object()
-	for member, want := range map[string]any{"hold": nil, "owner": nil, "drain_eta": nil, "breaker": "closed", "paused": false, "health": nil} {
+	for member, want := range map[string]any{"hold": nil, "tier": nil, "owner": nil, "drain_eta": nil, "breaker": "closed", "paused": false, "health": nil} {
 		if got, there := o[member]; got != want || !there {
 			t.Errorf("%s is %v, there %v; want %v", member, got, there, want)
 		}
@@ -394,6 +396,9 @@ func TestDrainIsForeseenOnlyIfAllOfItMoves(t *testing.T) {
 		want  time.Duration // zero: none
 	}{
 		{"what waits at the rate", gateway.AccountState{Lanes: lanes, EffectiveRate: 50}, 2 * time.Second},
+		{"some wait for room in the tier", gateway.AccountState{
+			Lanes: lanes, EffectiveRate: 50, Tier: &gateway.TierState{Limit: 1, Used: 1, FullUntil: noon.Add(time.Hour), Parked: 1},
+		}, 0},
 		{"nothing waits", gateway.AccountState{EffectiveRate: 50}, 0},
 		{"nothing moves", gateway.AccountState{Lanes: lanes}, 0},
 		{"a lane with messages is paused", gateway.AccountState{Lanes: lanes, EffectiveRate: 50, PausedLanes: []gateway.Priority{gateway.Bulk}}, 0},

@@ -156,6 +156,7 @@ type accountBody struct {
 	Lanes          lanesBody            `json:"lanes"`
 	SentLastMinute int64                `json:"sent_last_minute"`
 	DrainETA       instant              `json:"drain_eta"`
+	Tier           *tierBody            `json:"tier"` // null: no limit
 	Health         *healthBody          `json:"health"`
 }
 
@@ -183,6 +184,13 @@ type holdBody struct {
 	Until  instant       `json:"until"`
 	Reason string        `json:"reason"`
 	Scope  gateway.Scope `json:"scope"`
+}
+
+type tierBody struct {
+	Limit     int     `json:"limit"`
+	Used      int     `json:"used"`
+	FullUntil instant `json:"full_until"` // null: there is room
+	Parked    int64   `json:"parked"`
 }
 
 type lanesBody struct {
@@ -214,6 +222,9 @@ func newAccountBody(a *gateway.Account, s *gateway.AccountState, now time.Time) 
 		b.Breaker = gateway.BreakerClosed // nobody has called it yet
 	}
 	b.Health = newHealthBody(s.Health)
+	if t := s.Tier; t != nil {
+		b.Tier = &tierBody{Limit: t.Limit, Used: t.Used, FullUntil: instant(t.FullUntil), Parked: t.Parked}
+	}
 	if h := s.Hold; h != nil {
 		b.Hold = &holdBody{Until: instant(h.Until), Reason: h.Reason, Scope: h.Scope}
 	}
@@ -269,6 +280,9 @@ func drainETA(s *gateway.AccountState, mine map[gateway.Priority]gateway.LaneSta
 			}
 			waiting = ahead
 		}
+	}
+	if t := s.Tier; t != nil && t.Parked > 0 && !t.FullUntil.IsZero() {
+		return time.Time{}
 	}
 	if waiting == 0 || s.EffectiveRate <= 0 {
 		return time.Time{}

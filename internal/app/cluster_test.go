@@ -31,9 +31,9 @@ network: {allow_hosts: ["127.0.0.0/8"]}
 accounts:
 %s`, redistest.NewCluster(t, 0).URL, port.Addr(), entries.String()))
 	simulate(t, providers, SimulatedAccounts(cfg))
-	i := launch(t, cfg, port, true)
+	i := launch(t, cfg, port, true, func(*Directory) {})
 	i.providers = providers.Addr()
-	work(t, cfg)
+	work(t, cfg, func(*Directory) {})
 	await(t, "both workers have accounts", func() bool {
 		var workers struct {
 			Items []struct{ Accounts []string }

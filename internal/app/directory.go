@@ -280,6 +280,12 @@ func (d *Directory) lookups(id gateway.AccountID) bool {
 	return ok && a.finder() != nil
 }
 
+// tier is the account's; the zero one if it has none.
+func (d *Directory) tier(id gateway.AccountID) gateway.Tier {
+	a, _ := d.Account(id)
+	return a.Tier
+}
+
 func (d *Directory) unknownGrace(gateway.AccountID) time.Duration {
 	return d.now.Load().config.Defaults.UnknownGrace
 }

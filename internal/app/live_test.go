@@ -8,6 +8,7 @@ import (
 
 	"sluice/internal/gateway"
 	"sluice/internal/queue"
+	"sluice/internal/redisdb"
 )
 
 // steerBound is how long a pause or its end may take to be heard of.
@@ -138,11 +139,18 @@ func TestStatesMergeWhatTheStoreTheQueueAndTheConfigurationKnow(t *testing.T) {
 	if err := st.SetBreaker(t.Context(), "cloud", gateway.BreakerClosed); err != nil {
 		t.Fatal(err)
 	}
-	if err := st.Hold(t.Context(), "cloud", time.Minute, gateway.OutcomeThrottled, "asked to wait", gateway.ScopeAccount); err != nil {
+	if err := st.Hold(t.Context(), "cloud", time.Minute, gateway.OutcomeThrottled, "asked to wait", gateway.ScopeAccount, 0.5); err != nil {
 		t.Fatal(err)
 	}
 	if c := state(); c.EffectiveRate != 0 || c.Hold == nil || c.Hold.Reason != "asked to wait" {
 		t.Errorf("held, it is %+v", c)
+	}
+	past := time.Now().Add(-7 * time.Second).UnixMilli() // the hold ended then
+	if err := i.api.rdb.HSet(t.Context(), redisdb.Key(gateway.AccountID("cloud").Tag(), "hold"), "until", past, "grows", past).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if c := state(); c.EffectiveRate != 12 || c.Hold != nil {
+		t.Errorf("7 s after a throttle its rate of 20 is %v, want a half and a tenth; hold %v", c.EffectiveRate, c.Hold)
 	}
 }
 

@@ -78,6 +78,15 @@ func install(t *testing.T, works bool) *installation {
 // installWith is install with more accounts, whose hosts are at SIMULATOR.
 func installWith(tb testing.TB, works bool, accounts string) *installation {
 	tb.Helper()
+	return installChanged(tb, works, accounts, func([]simulator.Account) {}, func(*Directory) {})
+}
+
+// installChanged is installWith with other providers: change what is simulated,
+// and what the worker knows of it.
+func installChanged(
+	tb testing.TB, works bool, accounts string, changeSimulated func([]simulator.Account), changeKnown func(*Directory),
+) *installation {
+	tb.Helper()
 	port, providers, rdb := open(tb), open(tb), redistest.New(tb)
 	cfg := parse(tb, fmt.Sprintf(`
 redis: {url: %q}
@@ -91,8 +100,10 @@ accounts:
   - {id: stopped, provider: sinch-whatsapp, base_url: "http://%s", region: eu1, bot_id: b, token: t, callback_secret: s, paused: true}
 %s`, rdb.URL, port.Addr(), base64.StdEncoding.EncodeToString([]byte("secret of the tests.")), providers.Addr(), providers.Addr(), providers.Addr(),
 		strings.ReplaceAll(accounts, "SIMULATOR", "http://"+providers.Addr())))
-	simulate(tb, providers, SimulatedAccounts(cfg))
-	i := launch(tb, cfg, port, works)
+	simulated := SimulatedAccounts(cfg)
+	changeSimulated(simulated)
+	simulate(tb, providers, simulated)
+	i := launch(tb, cfg, port, works, changeKnown)
 	i.providers, i.redis = providers.Addr(), rdb
 	return i
 }
@@ -112,8 +123,9 @@ func simulate(tb testing.TB, port *Port, accounts []simulator.Account) {
 	})
 }
 
-// launch runs an API and, if it says so, a worker until the test ends.
-func launch(tb testing.TB, cfg *config.Config, port *Port, works bool) *installation {
+// launch runs an API and, if it says so, a worker until the test ends. change is
+// given the worker's directory before.
+func launch(tb testing.TB, cfg *config.Config, port *Port, works bool, change func(*Directory)) *installation {
 	tb.Helper()
 	api, err := NewAPI(tb.Context(), Options{Config: cfg, Log: discard, Port: port})
 	if err != nil {
@@ -130,18 +142,19 @@ func launch(tb testing.TB, cfg *config.Config, port *Port, works bool) *installa
 	})
 	i := &installation{config: cfg, api: api, addr: port.Addr()}
 	if works {
-		i.worker = work(tb, cfg)
+		i.worker = work(tb, cfg, change)
 	}
 	return i
 }
 
-// work runs a worker until the test ends.
-func work(tb testing.TB, cfg *config.Config) *Worker {
+// work runs a worker, of a directory that was changed, until the test ends.
+func work(tb testing.TB, cfg *config.Config, change func(*Directory)) *Worker {
 	tb.Helper()
 	worker, err := NewWorker(tb.Context(), Options{Config: cfg, Log: discard})
 	if err != nil {
 		tb.Fatal(err)
 	}
+	change(worker.directory)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- worker.Run(ctx) }()

@@ -51,6 +51,7 @@ func ping(ctx context.Context, rdb redis.UniversalClient) error {
 
 func newStore(rdb redis.UniversalClient, d *Directory) *store.Store {
 	return store.New(rdb, store.Options{
+		Tier:         d.tier,
 		Retention:    d.retention,
 		UnknownGrace: d.unknownGrace,
 		Polls:        d.polls,

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/internal/gateway"
+	"sluice/internal/limits"
 	"sluice/internal/queue"
 	"sluice/internal/store"
 )
@@ -45,7 +46,7 @@ func (s states) States(ctx context.Context, ids []gateway.AccountID) (map[gatewa
 		a, _ := s.directory.Account(id)
 		st.Owner = owners[id]
 		st.Paused = st.Paused || a.Paused
-		st.EffectiveRate = a.Rate
+		st.EffectiveRate = limits.RampRate(a.Rate, st.Ramp, time.Now())
 		still := st.Paused || len(st.PausedLanes) == len(gateway.Priorities())
 		if still || st.Hold != nil || st.Breaker == gateway.BreakerOpen {
 			st.EffectiveRate = 0

@@ -116,7 +116,7 @@ accounts:
 	simulate(t, there, []simulator.Account{{
 		ID: "another", Dialect: simulator.SinchConversation, ProjectID: "p9", AppID: "a9", KeyID: "k2", KeySecret: "right-conversation",
 	}})
-	i := launch(t, save(false), port, true)
+	i := launch(t, save(false), port, true, func(*Directory) {})
 
 	const each = 3
 	posted := make(map[string][]message)

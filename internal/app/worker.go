@@ -198,6 +198,7 @@ func (d *desks) open(g queue.Grant) queue.Desk {
 		Store: recorder{d.store, polls}, Queue: d.queue,
 		Pacer: limits.NewPacer(last.Rate, g.FirstSendIn),
 		Slots: limits.NewInFlight(last.InFlightCap()),
+		Pairs: limits.NewPairs(),
 		Media: d.media.For(id), Links: d.directory,
 		Client: client,
 		Backoff: func(spent int) time.Duration {

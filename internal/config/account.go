@@ -28,7 +28,8 @@ type Account struct {
 	Media       Media    `yaml:"media"`  // after Load never empty
 	Window      Window   `yaml:"window"` // after Load never empty
 	OptOutWords []string `yaml:"opt_out_words"`
-	Portfolio   string   `yaml:"portfolio"`
+	Portfolio   string   `yaml:"portfolio"` // its accounts share the tier's count
+	Tier        *int     `yaml:"tier"`      // different recipients in 24 hours; nil: no limit
 	Paused      bool     `yaml:"paused"`
 
 	// Credentials and addressing, each of some providers only.
@@ -120,8 +121,20 @@ func (c *Config) GatewayAccount(a Account) gateway.Account {
 		UploadMedia:  a.Media == MediaUpload,
 		NeedsWindow:  a.Window == WindowReject,
 		Paused:       a.Paused,
+		Tier:         a.tier(),
 		Retention:    gateway.Retention{Content: min(r.Content, r.Record), Record: r.Record, DeadLetter: r.DeadLetter},
 	}
+}
+
+func (a *Account) tier() gateway.Tier {
+	if a.Tier == nil {
+		return gateway.Tier{}
+	}
+	t := gateway.Tier{Limit: *a.Tier, Count: a.ID.Tag()}
+	if a.Portfolio != "" {
+		t.Count = gateway.PortfolioTag(a.Provider, a.Portfolio)
+	}
+	return t
 }
 
 func or[T any](p *T, otherwise T) T {

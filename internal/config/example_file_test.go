@@ -124,7 +124,7 @@ func TestWhatTheExampleCallsADefaultIsOne(t *testing.T) {
 	shown := all.Accounts[0]
 	silent := parse(t, account("rate: 80")).Accounts[0]
 	got, plain := all.GatewayAccount(shown), all.GatewayAccount(silent)
-	got.ID, got.Sender, got.CallbackURL = plain.ID, plain.Sender, plain.CallbackURL
+	got.ID, got.Sender, got.CallbackURL, got.Tier = plain.ID, plain.Sender, plain.CallbackURL, plain.Tier
 	if diff := cmp.Diff(plain, got); diff != "" {
 		t.Errorf("account (-default +example):\n%s", diff)
 	}

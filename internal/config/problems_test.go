@@ -192,6 +192,22 @@ func TestProblems(t *testing.T) {
 			"accounts[1].media: upload is not possible with sinch-whatsapp (line 3)",
 			"accounts[2].media: upload is not possible with sinch-conversation (line 4)",
 		}},
+		{"a tier", account("tier: 250"), nil},
+		{"a tier for nobody", account("tier: 0"), []string{"accounts[0].tier: must be 1 or more; without it there is no limit (line 1)"}},
+		{"a tier by name", account("tier: TIER_1K"), []string{"accounts[0].tier: must be a whole number (line 1)"}},
+		{"one portfolio and tier", "accounts:\n" +
+			"- {id: a, provider: whatsapp-cloud, phone_number_id: 1, access_token: t, portfolio: p, tier: 1000}\n" +
+			"- {id: b, provider: whatsapp-cloud, phone_number_id: 2, access_token: t, portfolio: p, tier: 1000}\n" +
+			"- {id: c, provider: whatsapp-cloud, phone_number_id: 3, access_token: t, portfolio: q, tier: 250}", nil},
+		{"one portfolio of two tiers and providers", "accounts:\n" +
+			"- {id: a, provider: whatsapp-cloud, phone_number_id: 1, access_token: t, portfolio: p, tier: 1000}\n" +
+			"- {id: b, provider: whatsapp-cloud, phone_number_id: 2, access_token: t, portfolio: p, tier: 250}\n" +
+			"- {id: c, provider: whatsapp-cloud, phone_number_id: 3, access_token: t, portfolio: p}\n" +
+			"- {id: d, provider: whatsapp-v2, access_token: t, portfolio: p, tier: 1000}", []string{
+			"accounts[1].tier: must be that of accounts[0], which shares the portfolio (line 3)",
+			"accounts[2].tier: must be that of accounts[0], which shares the portfolio (line 4)",
+			"accounts[3].portfolio: must be of one provider, and accounts[0] is of another (line 5)",
+		}},
 		{"two words about files", account("media: {check: true, upload: false}"), []string{"accounts[0].media: must be a single value (line 1)"}},
 		{"a sender without its plus", account("sender: 15550001111"), []string{"accounts[0].sender: must be '+' and 7 to 15 digits (line 1)"}},
 		{
@@ -345,7 +361,7 @@ func TestTheGuardTakesEveryAllowedHost(t *testing.T) {
 func TestTheTableKnowsEveryKey(t *testing.T) {
 	common := []string{
 		"id", "provider", "sender", "base_url", "rate", "timeout", "max_in_flight", "max_attempts", "ttl", "on_unknown",
-		"callback_url", "media", "window", "opt_out_words", "portfolio", "paused",
+		"callback_url", "media", "window", "opt_out_words", "portfolio", "tier", "paused",
 	}
 	var want []string
 	for name, only := range providerOnly() {

@@ -15,6 +15,7 @@ import (
 func (k *checker) accounts() {
 	tags := map[string]gateway.AccountID{}
 	identities := map[string]string{}
+	portfolios := map[string]int{}
 	for i, a := range k.c.Accounts {
 		at := fmt.Sprintf("accounts[%d]", i)
 		switch other, taken := tags[a.ID.Tag()]; {
@@ -31,6 +32,26 @@ func (k *checker) accounts() {
 		}
 		k.account(at, &a)
 		k.byProvider(at, &a, identities)
+		k.portfolio(at, i, portfolios)
+	}
+}
+
+// portfolio checks that accounts which share one count mean the same by it.
+func (k *checker) portfolio(at string, i int, first map[string]int) {
+	a := &k.c.Accounts[i]
+	if a.Portfolio == "" {
+		return
+	}
+	j, known := first[a.Portfolio]
+	if !known {
+		first[a.Portfolio] = i
+		return
+	}
+	other := &k.c.Accounts[j]
+	if a.Provider != other.Provider {
+		k.add(at+".portfolio", "must be of one provider, and accounts[%d] is of another", j)
+	} else if or(a.Tier, 0) != or(other.Tier, 0) {
+		k.add(at+".tier", "must be that of accounts[%d], which shares the portfolio", j)
 	}
 }
 
@@ -49,6 +70,9 @@ func (k *checker) account(at string, a *Account) {
 	}
 	if a.MaxInFlight < 0 {
 		k.add(at+".max_in_flight", "must be 0 or more")
+	}
+	if a.Tier != nil && *a.Tier < 1 {
+		k.add(at+".tier", "must be 1 or more; without it there is no limit")
 	}
 	if a.MaxAttempts != nil {
 		k.maxAttempts(at+".max_attempts", *a.MaxAttempts)

@@ -37,6 +37,7 @@ type Account struct {
 	UploadMedia  bool   // then upload each once, and send it by the provider's id
 	NeedsWindow  bool   // refuse what only an open service window lets through when none is known
 	Paused       bool   // by the configuration
+	Tier         Tier
 	Retention    Retention
 }
 
@@ -76,6 +77,38 @@ type Hold struct {
 	Until  time.Time
 	Reason string
 	Scope  Scope
+}
+
+// Ramp is how an account comes back from a throttle: with Share of its rate from
+// From on, and then with more and more of it. The zero value is the whole rate.
+type Ramp struct {
+	Share float64
+	From  time.Time
+}
+
+// Tier is how many different recipients may be written to within any 24 hours
+// while they have no service window open.
+type Tier struct {
+	Limit int    // zero: as many as there are
+	Count string // the tag it is counted under: the account's, or that of its portfolio
+}
+
+// TierWindow is what a tier looks back on.
+const TierWindow = 24 * time.Hour
+
+// TierState is how far a tier is used up.
+type TierState struct {
+	Limit     int
+	Used      int
+	FullUntil time.Time // zero: there is room
+	Parked    int64     // messages of the account that wait for room
+}
+
+// PairLimit is what a provider lets one account send one recipient: one message
+// in every interval, and a burst ahead of that. A zero Every is no limit.
+type PairLimit struct {
+	Every time.Duration
+	Burst int
 }
 
 // Task is one entry of an account's queue: permission to begin the attempt

@@ -47,6 +47,10 @@ type Chores struct {
 	Paused  []Priority    // lanes that an operator has paused
 	More    bool          // there was more to do than is done at one time
 	Doubts  bool          // attempts have become unknown, for nobody recorded what became of them
+
+	Share   float64       // of the rate, after a throttle; zero: there was none lately
+	GrowsIn time.Duration // until that begins to grow; negative: since
+	Beyond  int           // messages that wait for room in the tier
 }
 
 // Fenced reports that the account has another owner now.

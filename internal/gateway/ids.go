@@ -82,6 +82,13 @@ func (id AccountID) Tag() string {
 	return idEncoding.EncodeToString(sum[:5])
 }
 
+// PortfolioTag marks the keys that the accounts of a portfolio share. No account
+// has such a tag: it is longer.
+func PortfolioTag(provider ProviderName, portfolio string) string {
+	sum := sha256.Sum256([]byte(string(provider) + "\n" + portfolio))
+	return "p" + idEncoding.EncodeToString(sum[:5])
+}
+
 // NewMessageID makes an id for a message of the account accepted at the given
 // time.
 func NewMessageID(account AccountID, at time.Time) MessageID {

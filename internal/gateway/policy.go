@@ -49,10 +49,16 @@ func (s *Standing) Refuse(a *Account, m *Message, now time.Time) *Error {
 			return &Error{Class: ClassSuppression, Code: "cooldown", Title: "the recipient is left alone for a while", Detail: entry.Reason}
 		}
 	}
-	if a.NeedsWindow && m.Content.Type != TypeTemplate && !now.Before(s.LastInbound.Add(ServiceWindow-WindowMargin)) {
+	if a.NeedsWindow && m.Content.Type != TypeTemplate && !s.Open(now) {
 		return &Error{Class: ClassWindow, Code: "outside_window", Title: "the recipient hasn't written within 24 hours, and only templates may be sent then"}
 	}
 	return nil
+}
+
+// Open reports whether a service window is known to be open, and for a while
+// yet.
+func (s *Standing) Open(now time.Time) bool {
+	return now.Before(s.LastInbound.Add(ServiceWindow - WindowMargin))
 }
 
 // DefaultOptOutWords are taken as "stop" where an account names none: STOP and

@@ -79,11 +79,13 @@ type AccountState struct {
 	PausedLanes    []Priority
 	Hold           *Hold
 	Breaker        BreakerState
-	EffectiveRate  float64 // a second; zero while paused, held or open
+	Ramp           Ramp    // after a throttle
+	EffectiveRate  float64 // a second, as the ramp leaves it; zero while paused, held or open
 	Owner          string  // the worker that sends for it; empty: none
 	Lanes          map[Priority]LaneState
 	SentLastMinute int64
-	Health         *Health // nil: not known, or the provider can't tell
+	Tier           *TierState // nil: the account has none
+	Health         *Health    // nil: not known, or the provider can't tell
 }
 
 // Health is how an account's provider is, by its own word.

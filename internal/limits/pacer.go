@@ -19,8 +19,10 @@ import (
 // of queues. It is safe for concurrent use and runs nothing while nobody waits.
 type Pacer struct {
 	mu      sync.Mutex
-	rate    float64
-	opens   time.Time // no token before
+	full    float64      // as configured
+	ramp    gateway.Ramp // what a throttle left of it
+	rate    float64      // in force
+	opens   time.Time    // no token before
 	tokens  *rate.Limiter
 	waiting waiters
 	turn    *rate.Reservation // the token that the first waiter will get; nil if nobody waits
@@ -45,6 +47,7 @@ const (
 func NewPacer(perSecond float64, firstIn time.Duration) *Pacer {
 	now := time.Now()
 	p := &Pacer{
+		full:    sane(perSecond),
 		rate:    sane(perSecond),
 		opens:   now.Add(firstIn),
 		barrier: make(chan struct{}, 1),
@@ -65,6 +68,7 @@ func (p *Pacer) Wait(ctx context.Context, priority gateway.Priority, order strin
 		return fmt.Errorf("wait for token of %s: %w", order, err)
 	}
 	p.mu.Lock()
+	p.adapt(time.Now())
 	if p.waiting.len() == 0 && p.ready() {
 		if now := time.Now(); !now.Before(p.opens) && p.tokens.AllowN(now, 1) {
 			p.mu.Unlock()
@@ -98,6 +102,7 @@ func (p *Pacer) Gate(ctx context.Context) error {
 		return fmt.Errorf("wait at gate: %w", err)
 	}
 	p.mu.Lock()
+	p.adapt(time.Now())
 	if p.atGate == 0 && p.gate.take(time.Now()) == 0 {
 		p.mu.Unlock()
 		return nil
@@ -136,7 +141,9 @@ func (p *Pacer) pass(ctx context.Context) error {
 		// The caller itself looks at the clock, once it runs: a passage counts
 		// from when it really happens, however late the caller was woken.
 		p.mu.Lock()
-		wait := p.gate.take(time.Now())
+		now := time.Now()
+		p.adapt(now)
+		wait := p.gate.take(now)
 		p.mu.Unlock()
 		if wait == 0 {
 			return nil
@@ -147,22 +154,51 @@ func (p *Pacer) pass(ctx context.Context) error {
 	}
 }
 
-// SetRate changes the rate for all that comes after.
+// SetRate changes the rate for all that comes after. A throttle goes on taking
+// its part of it.
 func (p *Pacer) SetRate(perSecond float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	perSecond = sane(perSecond)
+	p.full = sane(perSecond)
+	p.give(time.Now())
+}
+
+// Slow takes note of a throttle: of a call that was sent then, and for which
+// nothing is sent until a time. What comes after goes at a reduced rate, which
+// grows by itself. It returns the ramp, for the next owner to Resume.
+func (p *Pacer) Slow(sent, until time.Time) gateway.Ramp {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ramp = Slower(p.ramp, sent, until)
+	p.give(time.Now())
+	return p.ramp
+}
+
+// Resume goes on with a ramp that an owner before had. One that is older than
+// what is known here changes nothing.
+func (p *Pacer) Resume(r gateway.Ramp) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.Share <= 0 || !r.From.After(p.ramp.From) {
+		return
+	}
+	p.ramp = r
+	p.give(time.Now())
+}
+
+// adapt puts in force what the ramp leaves of the rate by now. Between two
+// passages that is soon enough: nothing needs a timer of its own.
+func (p *Pacer) adapt(now time.Time) {
+	perSecond := RampRate(p.full, p.ramp, now)
 	if perSecond == p.rate {
 		return
 	}
-	now := time.Now()
 	p.dropTurn(now)
 	p.rate = perSecond
 	limit, burst := tokenPace(perSecond)
 	p.tokens.SetLimitAt(now, limit)
 	p.tokens.SetBurstAt(now, burst)
 	p.gate.setRate(perSecond)
-	p.give(now)
 }
 
 // NextIn is how long until the next message could leave after all who stand
@@ -186,6 +222,7 @@ func (p *Pacer) NextIn() time.Duration {
 // Who gets a token is decided when it is due: someone more urgent may have
 // come by then.
 func (p *Pacer) give(now time.Time) {
+	p.adapt(now)
 	for p.waiting.len() > 0 && p.ready() {
 		if wait := p.opens.Sub(now); wait > 0 {
 			p.setAlarm(wait)

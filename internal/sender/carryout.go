@@ -41,7 +41,10 @@ func (d *Desk) carryOut(a *attempt) {
 
 	next := decide(result, a.account, a.record.Spent, strikes, d.Backoff)
 	if next.hold > 0 {
-		d.hold(result, next.hold) // before the record, so that nothing of ours begins in between
+		d.hold(result, next.hold, sent) // before the record, so that nothing of ours begins in between
+	}
+	if result.Outcome == gateway.OutcomeThrottled && result.Scope == gateway.ScopePair {
+		d.Pairs.Refused(a.record.Recipient, next.retryIn)
 	}
 	if outage(result) && !lost {
 		d.release(a, errOutage)

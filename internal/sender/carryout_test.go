@@ -133,6 +133,59 @@ func TestThrottledAccountIsHeld(t *testing.T) {
 	})
 }
 
+func TestTheNextOwnerHonoursTheHoldAndComesBackSlowly(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.net.next = []wire{{status: 429, header: http.Header{"Retry-After": {"7"}}}}
+		task := w.post()
+		w.process(task)
+		w.expectCalls(1)
+		until := time.Now().Add(7 * time.Second)
+		if d := cmp.Diff([]time.Time{until}, w.pacer.slowed); d != "" {
+			w.Errorf("slowed until (-want +got):\n%s", d)
+		}
+
+		w.desk.Stop()
+		w.desk.Drain(w.Context())
+		o := w.desk.Options
+		o.Lease.Epoch++
+		pacer := &fakePacer{}
+		o.Pacer = pacer
+		w.store.set(func(s *fakeStore) { s.owner = o.Lease })
+		w.desk = NewDesk(o)
+		// Before it knows, the store refuses.
+		other := w.post(func(m *kept) { m.Recipient = "+4670000001" })
+		done, cancel := w.goProcess(other)
+		defer cancel()
+		w.expectCalls(1)
+		tasks := w.keep()
+		if got := w.desk.ShutUntil(gateway.Transactional); !got.Equal(until) {
+			w.Errorf("the next owner is shut until %v, want %v", got, until)
+		}
+		if d := cmp.Diff(gateway.Ramp{Share: 0.5, From: until}, pacer.ramp); d != "" {
+			w.Errorf("its ramp (-want +got):\n%s", d)
+		}
+		pass(time.Until(until) + time.Second) // the hold
+		if err := <-done; err != nil {
+			w.Fatal(err)
+		}
+		w.expect(other, gateway.StatusAccepted)
+		w.process(tasks[0])
+		if m := w.expect(task, gateway.StatusAccepted); m.Spent != 1 {
+			w.Errorf("%d attempts spent, want the one that was accepted", m.Spent)
+		}
+	})
+}
+
+func TestSuspendedAccountComesBackAtItsWholeRate(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.net.next = []wire{{status: 401}}
+		w.process(w.post())
+		if len(w.pacer.slowed) != 0 || w.store.share != 0 {
+			w.Errorf("slowed %v, %v in the store", w.pacer.slowed, w.store.share)
+		}
+	})
+}
+
 func TestHoldsGrowByRoundsNotByCalls(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.net.rest = wire{status: 429, slow: 100 * time.Millisecond}

@@ -28,6 +28,7 @@ type Options struct {
 	Queue  Queue
 	Pacer  Pacer
 	Slots  Slots
+	Pairs  Pairs
 	Media  Media // nil: linked files are not looked at
 	Links  Links // nil: no callback URLs
 	Client *http.Client
@@ -63,6 +64,8 @@ type Desk struct {
 	kept                 chores                         // as of the last Keep
 	looked               bool                           // there was one
 	throttled, suspended streak
+	behindAt             time.Time // the next message comes back that was behind another
+	readmitted           time.Time // what waited for room in the tier, last
 	running              sync.WaitGroup
 	announce             chan struct{} // holds a token while the breaker's state is written
 }
@@ -72,6 +75,7 @@ type chores struct {
 	held   time.Time
 	paused []gateway.Priority
 	next   time.Time // or sooner, by wakeFor; zero: Keep runs, or nothing waits
+	beyond int       // messages that wait for room in the tier
 }
 
 // NewDesk opens a desk.
@@ -103,9 +107,17 @@ func (d *Desk) current() (*gateway.Account, Provider) {
 		if d.applied != nil && (d.suspended.n > 0 || d.kept.held.After(time.Now())) && !d.stopped {
 			d.running.Go(func() { d.lift(true) })
 		}
+		if d.kept.beyond > 0 && account.Tier != d.applied.Tier {
+			d.Wake() // there may be room
+		}
 		d.applied = account
 		d.Pacer.SetRate(account.Rate)
 		d.Slots.SetMax(account.InFlightCap())
+		var pair gateway.PairLimit
+		if p, ok := provider.(PairLimited); ok {
+			pair = p.PairLimit()
+		}
+		d.Pairs.SetLimit(pair)
 	}
 	return account, provider
 }
@@ -189,25 +201,37 @@ func (d *Desk) ShutUntil(p gateway.Priority) time.Time {
 // Keep does what is due for the account and puts what comes of it into the
 // lanes. next is when it wants to be called again at the latest.
 func (d *Desk) Keep(ctx context.Context) (next time.Time, lanes []gateway.Priority, err error) {
-	for range keepRounds {
+	for began := time.Now(); ; {
 		var more bool
 		var got []gateway.Priority
 		next, got, more, err = d.keepOnce(ctx)
-		for _, p := range got {
-			if !slices.Contains(lanes, p) {
-				lanes = append(lanes, p)
-			}
-		}
-		if err != nil || !more {
+		lanes = union(lanes, got)
+		if err != nil || !more || time.Since(began) >= keepFor {
 			break
 		}
 	}
-	return next, lanes, err
+	d.mu.Lock()
+	beyond := d.kept.beyond
+	d.mu.Unlock()
+	if err != nil || beyond == 0 {
+		return next, lanes, err
+	}
+	again, got, err := d.readmit(ctx)
+	d.mu.Lock()
+	if !again.IsZero() && (next.IsZero() || again.Before(next)) {
+		next = again
+	}
+	if d.kept.next.IsZero() || next.Before(d.kept.next) {
+		d.kept.next = next
+	}
+	d.mu.Unlock()
+	return next, union(lanes, got), err
 }
 
-// keepRounds bounds one Keep when very much is due at one time. The store does
-// a hundred of each kind in a round, so that no script holds it up.
-const keepRounds = 50
+// keepFor bounds one Keep when very much is due at one time: the lanes open for
+// what there is when it returns. The store does a hundred of each kind in a round,
+// so that no script holds it up.
+const keepFor = 200 * time.Millisecond
 
 func (d *Desk) keepOnce(ctx context.Context) (next time.Time, lanes []gateway.Priority, more bool, err error) {
 	account, _ := d.current()
@@ -226,7 +250,7 @@ func (d *Desk) keepOnce(ctx context.Context) (next time.Time, lanes []gateway.Pr
 	if due := d.kept.next; !due.IsZero() && (next.IsZero() || due.Before(next)) {
 		next = due
 	}
-	d.kept = chores{paused: got.Paused, next: next}
+	d.kept = chores{paused: got.Paused, next: next, beyond: got.Beyond}
 	if got.HeldFor > 0 {
 		d.kept.held = now.Add(got.HeldFor)
 		if !d.looked && d.suspended.n == 0 && !d.stopped {
@@ -235,6 +259,9 @@ func (d *Desk) keepOnce(ctx context.Context) (next time.Time, lanes []gateway.Pr
 	}
 	d.looked = true
 	d.mu.Unlock()
+	if got.Share > 0 {
+		d.Pacer.Resume(gateway.Ramp{Share: got.Share, From: now.Add(got.GrowsIn)})
+	}
 	lanes, err = d.enqueue(ctx, got.Tasks)
 	return next, lanes, got.More, err
 }
@@ -282,19 +309,24 @@ func (d *Desk) enqueue(ctx context.Context, tasks []gateway.Task) (lanes []gatew
 	return lanes, errors.Join(err, d.Store.Enqueued(ctx, d.account, done...))
 }
 
-// hold stops the account for a while, here at once and then for every reader.
-func (d *Desk) hold(r gateway.Result, wait time.Duration) {
+// hold stops the account for a while because of a call that was sent then, here
+// at once and then for every reader. After a throttle it comes back slower.
+func (d *Desk) hold(r gateway.Result, wait time.Duration, sent time.Time) {
+	until := time.Now().Add(wait)
 	d.mu.Lock()
-	if until := time.Now().Add(wait); until.After(d.held) {
-		d.held = until
-	}
+	d.held = later(d.held, until)
+	until = d.held
 	d.mu.Unlock()
+	share := 0.0
+	if r.Outcome == gateway.OutcomeThrottled {
+		share = d.Pacer.Slow(sent, until).Share
+	}
 	reason := "the provider asked to wait"
 	if r.Error != nil && r.Error.Title != "" {
 		reason = r.Error.Title
 	}
 	err := d.insist("hold", func(ctx context.Context) error {
-		return d.Store.Hold(ctx, d.account, wait, r.Outcome, reason, r.Scope)
+		return d.Store.Hold(ctx, d.account, wait, r.Outcome, reason, r.Scope, share)
 	})
 	if err != nil {
 		d.Log.Error("a hold wasn't written", "err", err)
@@ -312,6 +344,14 @@ func (d *Desk) hold(r gateway.Result, wait time.Duration) {
 	}
 	d.Log.Warn("account held", line...)
 	d.Wake()
+}
+
+// later is the later of two times.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // announceBreaker writes the breaker's state for readers. The last writer finds

@@ -181,6 +181,38 @@ func TestKeepEnqueuesAndStrikes(t *testing.T) {
 	})
 }
 
+// endless is a store with more due than can ever be done.
+type endless struct {
+	*fakeStore
+	rounds int
+}
+
+func (s *endless) Keep(ctx context.Context, l gateway.Lease, most int) (gateway.Chores, error) {
+	s.rounds++
+	pass(60 * time.Millisecond)
+	c, err := s.fakeStore.Keep(ctx, l, most)
+	c.More, c.NextIn = true, time.Millisecond
+	return c, err
+}
+
+func TestLanesOpenSoonHoweverMuchIsDue(t *testing.T) {
+	var store *endless
+	inBubbleWith(t, func(o *Options) {
+		store = &endless{fakeStore: o.Store.(*fakeStore)}
+		o.Store = store
+	}, func(w *world) {
+		w.post(func(m *kept) { m.till = time.Now() })
+		began := time.Now()
+		next, lanes, err := w.desk.Keep(w.Context())
+		if took := time.Since(began); err != nil || took > 300*time.Millisecond || store.rounds != 4 {
+			w.Errorf("%d rounds in %v, error %v; want 4", store.rounds, took, err)
+		}
+		if !slices.Equal(lanes, []gateway.Priority{gateway.Transactional}) || time.Until(next) > time.Millisecond {
+			w.Errorf("lanes %v, and again in %v; want the one with a message, and at once", lanes, time.Until(next))
+		}
+	})
+}
+
 func TestKeepStrikesOnlyWhatIsInTheLanes(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.queue.room = 1

@@ -43,6 +43,8 @@ type fakeStore struct {
 	awayFrom map[string]int // acts that don't arrive, so many times
 
 	holdUntil time.Time
+	share     float64
+	grows     time.Time
 	why       gateway.Outcome
 	told      bool // of the hold, by a callback
 	scope     gateway.Scope
@@ -55,6 +57,8 @@ type fakeStore struct {
 	standing  gateway.Standing
 	inKeep    func() // runs after Keep has looked and before it answers
 	files     map[gateway.FileKey]gateway.KeptFile
+	counted   map[gateway.Recipient]time.Time // by the tier
+	asked     int                             // for a place in it
 }
 
 // kept is one message in the store.
@@ -62,6 +66,7 @@ type kept struct {
 	gateway.Record
 	till     time.Time // parked; zero: not
 	behind   bool
+	beyond   bool // parked until the tier has room
 	previous gateway.MessageID
 	nonce    string
 	recorded string // nonce of the last record
@@ -204,6 +209,61 @@ func (s *fakeStore) Defer(ctx context.Context, _ gateway.AccountID, t gateway.Ta
 	})
 }
 
+func (s *fakeStore) Await(ctx context.Context, _ gateway.AccountID, t gateway.Task) error {
+	return s.act(ctx, "await", func() {
+		if m := s.messages[t.Message]; m.waits(t) {
+			m.till, m.behind, m.beyond = s.now().Add(1<<62), true, true
+		}
+	})
+}
+
+func (s *fakeStore) Release(ctx context.Context, _ gateway.Lease, most int) (tasks []gateway.Task, err error) {
+	err = s.act(ctx, "release", func() {
+		for _, id := range s.ids() {
+			if m := s.messages[id]; m.beyond && len(tasks) < most {
+				m.till, m.behind, m.beyond, m.task = time.Time{}, false, false, true
+				m.Sequence++
+				tasks = append(tasks, m.tasks()...)
+			}
+		}
+	})
+	return tasks, err
+}
+
+func (s *fakeStore) forget() {
+	for to, at := range s.counted {
+		if s.now().Sub(at) >= gateway.TierWindow {
+			delete(s.counted, to)
+		}
+	}
+}
+
+func (s *fakeStore) Admit(ctx context.Context, tier gateway.Tier, to gateway.Recipient) (admitted bool, err error) {
+	err = s.act(ctx, "admit", func() {
+		s.asked++
+		s.forget()
+		if _, known := s.counted[to]; known || len(s.counted) < tier.Limit {
+			s.counted[to] = s.now()
+			admitted = true
+		}
+	})
+	return admitted, err
+}
+
+func (s *fakeStore) TierRoom(ctx context.Context, tier gateway.Tier) (room int, fullFor time.Duration, err error) {
+	err = s.act(ctx, "room", func() {
+		s.forget()
+		if room = tier.Limit - len(s.counted); room > 0 {
+			return
+		}
+		fullFor = gateway.TierWindow
+		for _, at := range s.counted {
+			fullFor = min(fullFor, at.Add(gateway.TierWindow).Sub(s.now()))
+		}
+	})
+	return max(room, 0), fullFor, err
+}
+
 func (s *fakeStore) Expire(ctx context.Context, _ gateway.AccountID, id gateway.MessageID) (expired bool, err error) {
 	err = s.act(ctx, "expire", func() {
 		if m := s.messages[id]; m.Status.Waiting() && !m.ExpiresAt.After(s.now()) {
@@ -254,7 +314,9 @@ func (s *fakeStore) Keep(ctx context.Context, l gateway.Lease, _ int) (c gateway
 				m.till, m.behind, m.task = time.Time{}, false, true
 				m.Sequence++
 			}
-			if !m.till.IsZero() {
+			if m.beyond {
+				c.Beyond++
+			} else if !m.till.IsZero() {
 				soon(m.till)
 			}
 			if m.task {
@@ -267,6 +329,7 @@ func (s *fakeStore) Keep(ctx context.Context, l gateway.Lease, _ int) (c gateway
 			soon(s.holdUntil)
 		}
 		c.Paused = slices.Clone(s.paused)
+		c.Share, c.GrowsIn = s.share, s.grows.Sub(now)
 	})
 	s.mu.Lock()
 	after := s.inKeep
@@ -325,8 +388,11 @@ func (s *fakeStore) Remind(ctx context.Context, _ gateway.AccountID) error {
 	return s.act(ctx, "remind", func() { s.reminded++ })
 }
 
-func (s *fakeStore) Hold(ctx context.Context, _ gateway.AccountID, d time.Duration, why gateway.Outcome, reason string, scope gateway.Scope) error {
+func (s *fakeStore) Hold(ctx context.Context, _ gateway.AccountID, d time.Duration, why gateway.Outcome, reason string, scope gateway.Scope, share float64) error {
 	return s.act(ctx, "hold", func() {
+		if share > 0 {
+			s.share, s.grows = share, later(s.holdUntil, s.now().Add(d))
+		}
 		if till := s.now().Add(d); till.After(s.holdUntil) {
 			s.holdUntil, s.why, s.reason, s.scope = till, why, reason, scope
 		}
@@ -401,6 +467,8 @@ type fakePacer struct {
 	atGate time.Duration
 	rates  []float64
 	waited []string
+	slowed []time.Time // until when, each time
+	ramp   gateway.Ramp
 }
 
 func (p *fakePacer) Wait(ctx context.Context, _ gateway.Priority, order string) error {
@@ -424,10 +492,68 @@ func (p *fakePacer) Left(time.Time) {}
 
 func (p *fakePacer) NextIn() time.Duration { return 20 * time.Millisecond }
 
+func (p *fakePacer) Slow(_, until time.Time) gateway.Ramp {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.slowed = append(p.slowed, until)
+	return gateway.Ramp{Share: 0.5, From: until}
+}
+
+func (p *fakePacer) Resume(r gateway.Ramp) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ramp = r
+}
+
 func (p *fakePacer) SetRate(r float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rates = append(p.rates, r)
+}
+
+// fakePairs lets everybody in but those it has a wait for, and counts.
+type fakePairs struct {
+	mu      sync.Mutex
+	limits  []gateway.PairLimit
+	waits   map[gateway.Recipient]time.Duration
+	inside  int
+	begun   int
+	refused map[gateway.Recipient]time.Duration
+}
+
+func (p *fakePairs) SetLimit(l gateway.PairLimit) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limits = append(p.limits, l)
+}
+
+func (p *fakePairs) Enter(to gateway.Recipient, _ gateway.Priority, _ gateway.MessageID) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if wait := p.waits[to]; wait > 0 {
+		return wait
+	}
+	p.inside++
+	return 0
+}
+
+func (p *fakePairs) Begin(gateway.Recipient) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inside--
+	p.begun++
+}
+
+func (p *fakePairs) Leave(gateway.Recipient, gateway.Priority, gateway.MessageID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inside--
+}
+
+func (p *fakePairs) Refused(to gateway.Recipient, wait time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused[to] = wait
 }
 
 // fakeSlots counts who has a slot.
@@ -661,6 +787,7 @@ type world struct {
 	queue    *fakeQueue
 	pacer    *fakePacer
 	slots    *fakeSlots
+	pairs    *fakePairs
 	provider *fakeProvider
 	net      *fakeNet
 	log      *lockedBuffer
@@ -711,10 +838,11 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 	t.Helper()
 	w := &world{
 		T:        t,
-		store:    &fakeStore{messages: map[gateway.MessageID]*kept{}, owner: lease, mute: map[string]int{}, awayFrom: map[string]int{}},
+		store:    &fakeStore{messages: map[gateway.MessageID]*kept{}, counted: map[gateway.Recipient]time.Time{}, owner: lease, mute: map[string]int{}, awayFrom: map[string]int{}},
 		queue:    &fakeQueue{room: 1000},
 		pacer:    &fakePacer{},
 		slots:    &fakeSlots{limit: 1, freed: make(chan struct{})},
+		pairs:    &fakePairs{waits: map[gateway.Recipient]time.Duration{}, refused: map[gateway.Recipient]time.Duration{}},
 		provider: &fakeProvider{url: "http://provider.test/messages"},
 		net:      &fakeNet{},
 		log:      &lockedBuffer{},
@@ -740,7 +868,7 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 			defer w.mu.Unlock()
 			w.wakes++
 		},
-		Store: w.store, Queue: w.queue, Pacer: w.pacer, Slots: w.slots, Links: fakeLinks{},
+		Store: w.store, Queue: w.queue, Pacer: w.pacer, Slots: w.slots, Pairs: w.pairs, Links: fakeLinks{},
 		Client:  &http.Client{Transport: w.net},
 		Backoff: func(spent int) time.Duration { return time.Duration(spent) * 2 * time.Second },
 		Log:     slog.New(slog.NewJSONHandler(w.log, nil)),
@@ -760,6 +888,9 @@ func (w *world) close() {
 	synctest.Wait()
 	if n := w.slots.taken(); n != 0 {
 		w.Errorf("%d slots were not given back", n)
+	}
+	if n := w.pairs.inside; n != 0 {
+		w.Errorf("%d messages entered their pairs and neither began nor left", n)
 	}
 	if n := w.busy(); n != 0 {
 		w.Errorf("%d recipients are still locked", n)

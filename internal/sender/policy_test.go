@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sluice/internal/gateway"
 )
 
@@ -22,6 +24,65 @@ func TestSuppressedRecipientCostsNoTokenAndNoAttempt(t *testing.T) {
 		}
 		if len(w.pacer.waited) != 0 || w.net.asked != 0 {
 			w.Error("a token was spent, or the provider asked")
+		}
+	})
+}
+
+func TestARecipientWhoIsSentTooMuchWaitsAndNobodyElse(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.pairs.waits[recipient] = 6 * time.Second
+		task, other := w.post(), w.post(func(m *kept) { m.Recipient = "+4670000001" })
+		w.process(task)
+		w.process(other)
+		w.expect(other, gateway.StatusAccepted)
+		m := w.expect(task, gateway.StatusQueued)
+		if !m.behind || m.Spent != 0 || len(m.Attempts) != 0 || time.Until(m.till).Round(10*time.Millisecond) != 6*time.Second {
+			w.Errorf("parked until %v, keeps its place: %v, %d attempts", m.till, m.behind, len(m.Attempts))
+		}
+		if d := cmp.Diff([]string{string(other.Message)}, w.pacer.waited); d != "" {
+			w.Errorf("tokens taken (-want +got):\n%s", d)
+		}
+		delete(w.pairs.waits, recipient)
+		pass(time.Until(m.till))
+		w.process(w.keep()[0])
+		w.expect(task, gateway.StatusAccepted)
+		if w.pairs.begun != 2 {
+			w.Errorf("%d messages were charged, want 2", w.pairs.begun)
+		}
+	})
+}
+
+func TestAPairsThrottleIsRememberedForTheRecipient(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.net.next = []wire{{status: 409}, {status: 429}}
+		w.process(w.post())
+		w.process(w.post(func(m *kept) { m.Recipient = "+4670000001" }))
+		if d := cmp.Diff(map[gateway.Recipient]time.Duration{recipient: time.Second}, w.pairs.refused); d != "" {
+			w.Errorf("refused (-want +got):\n%s", d)
+		}
+	})
+}
+
+type limitedProvider struct{ *fakeProvider }
+
+func (limitedProvider) PairLimit() gateway.PairLimit {
+	return gateway.PairLimit{Every: time.Second, Burst: 3}
+}
+
+func TestTheProviderSaysWhatARecipientMayBeSent(t *testing.T) {
+	provider := Provider(&fakeProvider{url: "http://provider.test/messages"})
+	inBubbleWith(t, func(o *Options) {
+		account, _ := o.Account()
+		o.Account = func() (*gateway.Account, Provider) { return account, provider }
+	}, func(w *world) {
+		w.mu.Lock()
+		changed := *w.account
+		w.mu.Unlock()
+		provider = limitedProvider{w.provider}
+		w.desk.Account = func() (*gateway.Account, Provider) { return &changed, provider }
+		w.desk.ShutUntil(gateway.Bulk) // whoever asks notices
+		if d := cmp.Diff([]gateway.PairLimit{{}, {Every: time.Second, Burst: 3}}, w.pairs.limits); d != "" {
+			w.Errorf("limits (-want +got):\n%s", d)
 		}
 	})
 }

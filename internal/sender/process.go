@@ -63,6 +63,7 @@ func (d *Desk) Process(ctx context.Context, t gateway.Task) (err error) {
 		return d.refuse(ctx, t, why)
 	}
 	a := &attempt{task: t, record: rec, call: Call{Message: &rec.Message}, account: account, provider: provider}
+	a.admitted = standing.Open(time.Now())
 	if done, err := d.check(ctx, a); done || err != nil {
 		return err
 	}
@@ -226,6 +227,8 @@ type attempt struct {
 	files    []uploaded // that the call names by the provider's ids
 	askedAt  time.Time  // for the last of them
 
+	admitted bool // no tier limits it
+
 	nonce     string
 	startedAt time.Time   // of asking for the intent
 	leave     func() bool // goes out of the door, once: whether the attempt may go on
@@ -249,10 +252,24 @@ func (d *Desk) allow(ctx context.Context, a *attempt) (err error) {
 	}
 }
 
-// tryOnce takes breaker, slot and token. again: the account was shut while it
-// waited.
+// tryOnce takes a place in the tier, the recipient's allowance, breaker, slot and
+// token. again: the account was shut while it waited.
 func (d *Desk) tryOnce(ctx context.Context, a *attempt) (began, again bool, err error) {
-	p := a.task.Priority
+	p, to := a.task.Priority, a.record.Recipient
+	if beyond, err := d.beyondTier(ctx, a); beyond || err != nil {
+		return false, false, err
+	}
+	if wait := d.Pairs.Enter(to, p, a.task.Message); wait > 0 {
+		// A hair later than it may: the store's clock has milliseconds.
+		return false, false, d.park(ctx, a.task, wait+2*time.Millisecond, true)
+	}
+	defer func() {
+		if began {
+			d.Pairs.Begin(to)
+		} else {
+			d.Pairs.Leave(to, p, a.task.Message)
+		}
+	}()
 	if a.done, err = d.breaker.allow(ctx); err != nil {
 		return false, false, err
 	}
@@ -336,7 +353,18 @@ func (d *Desk) begin(ctx context.Context, a *attempt) (began, again bool, err er
 			return false, false, err
 		}
 	}
-	return false, false, d.park(ctx, a.task, behindDefer, true)
+	return false, false, d.park(ctx, a.task, d.behindWait(a.account.Rate), true)
+}
+
+// behindWait is how long a message waits that has met an earlier one in its way.
+// It has cost a token; so that many of them don't take all, and the one that they
+// wait for gets its own, they come back at half of the account's pace at most.
+func (d *Desk) behindWait(perSecond float64) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	d.behindAt = later(d.behindAt, now).Add(time.Duration(2 / perSecond * float64(time.Second)))
+	return max(behindDefer, d.behindAt.Sub(now))
 }
 
 // turn waits a moment for the recipient's turn; nil: it takes longer, for a call

@@ -3,6 +3,7 @@ package sender
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -538,6 +539,39 @@ func TestConfigurationThatChangedWhileWaitingIsUsed(t *testing.T) {
 		}
 		if d := cmp.Diff([]float64{50, 8}, w.pacer.rates); d != "" || w.slots.limit != 5 {
 			w.Errorf("%d slots, rates (-want +got):\n%s", w.slots.limit, d)
+		}
+	})
+}
+
+func TestThoseBehindAnotherLeaveHalfOfTheTokensToIt(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.post() // its task is far behind in the lane
+		const n = 50
+		var tasks []gateway.Task
+		var ended []<-chan error
+		for range n {
+			task := w.post()
+			done, cancel := w.goProcess(task)
+			defer cancel()
+			tasks, ended = append(tasks, task), append(ended, done)
+		}
+		for _, done := range ended {
+			if err := <-done; err != nil {
+				w.Fatal(err)
+			}
+		}
+		var back []time.Time
+		for _, task := range tasks {
+			m := w.expect(task, gateway.StatusQueued)
+			if !m.behind {
+				w.Fatal("one lost its place")
+			}
+			back = append(back, m.till)
+		}
+		slices.SortFunc(back, time.Time.Compare)
+		// 50 a second: 25 of them may come in vain, and a half second's worth once.
+		if took := back[n-1].Sub(back[0]); took < 1400*time.Millisecond || took > 2*time.Second {
+			w.Errorf("%d come back within %v", n, took)
 		}
 	})
 }

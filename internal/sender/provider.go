@@ -41,6 +41,12 @@ type Preparer interface {
 	Prepare(ctx context.Context)
 }
 
+// PairLimited is a Provider that limits what one recipient is sent, beside the
+// account's rate.
+type PairLimited interface {
+	PairLimit() gateway.PairLimit
+}
+
 // Verdict is an error of NewRequest that knows in full what the attempt came to:
 // Recover found it out.
 type Verdict struct{ Result gateway.Result }

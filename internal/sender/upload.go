@@ -270,7 +270,7 @@ func (d *Desk) suspend(ctx context.Context, a *attempt, why *gateway.Error) erro
 	d.mu.Unlock()
 	result := refusal(why)
 	next := decide(result, a.account, a.record.Spent, strikes{suspended: before}, d.Backoff)
-	d.hold(result, next.hold)
+	d.hold(result, next.hold, time.Now())
 	return d.park(ctx, a.task, next.retryIn, false)
 }
 

@@ -99,20 +99,30 @@ func (s *Store) Keep(ctx context.Context, lease gateway.Lease, maxAttempts int) 
 	if got[0] == string(gateway.VerdictFenced) {
 		return gateway.Chores{}, gateway.Fenced{Account: lease.Account}
 	}
-	tasks, err := decodeTasks(lease.Account, got[6:])
+	tasks, err := decodeTasks(lease.Account, got[9:])
+	if err != nil {
+		return gateway.Chores{}, err
+	}
 	chores := gateway.Chores{
 		Tasks:   tasks,
 		NextIn:  time.Duration(number(got[1])) * time.Millisecond,
 		HeldFor: time.Duration(number(got[2])) * time.Millisecond,
 		More:    got[4] == "1",
 		Doubts:  got[5] == "1",
+		GrowsIn: time.Duration(number(got[7])) * time.Millisecond,
+		Beyond:  number(got[8]),
+	}
+	if got[6] != "" {
+		if chores.Share, err = strconv.ParseFloat(got[6], 64); err != nil {
+			return gateway.Chores{}, fmt.Errorf("keep %s: share %q: %w", lease.Account, got[6], err)
+		}
 	}
 	for _, p := range gateway.Priorities() {
 		if strings.ContainsAny(got[3], "a"+laneLetter(p)) {
 			chores.Paused = append(chores.Paused, p)
 		}
 	}
-	return chores, err
+	return chores, nil
 }
 
 // Adopt gives messages whose tasks died with their worker fresh ones, to be

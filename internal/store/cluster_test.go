@@ -38,7 +38,7 @@ func TestManyAccountsAreReadTogether(t *testing.T) {
 				newestFirst = append([]gateway.MessageID{m.ID}, newestFirst...)
 			}
 		}
-		b.must(b.Hold(t.Context(), accounts[7], time.Minute, gateway.OutcomeThrottled, "asked to wait", gateway.ScopeAccount))
+		b.must(b.Hold(t.Context(), accounts[7], time.Minute, gateway.OutcomeThrottled, "asked to wait", gateway.ScopeAccount, 0))
 
 		states, err := b.States(t.Context(), accounts)
 		b.must(err)

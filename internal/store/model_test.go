@@ -112,6 +112,9 @@ func (w *walk) act() {
 		{12, w.receive},
 		{4, w.cancelOne},
 		{4, w.deferOne},
+		{3, w.awaitOne},
+		{4, w.releaseSome},
+		{2, w.hear},
 		{3, w.refuseOne},
 		{3, w.expireOne},
 		{25, w.keepHouse},
@@ -366,6 +369,28 @@ func (w *walk) deferOne() {
 	if task, ok := w.take(); ok {
 		w.twice("defer "+task.Message.Local(), func() error { return w.Defer(w.t.Context(), shop, task, w.ms(1, 30), w.chance(30)) })
 	}
+}
+
+func (w *walk) awaitOne() {
+	if task, ok := w.take(); ok {
+		w.twice("await "+task.Message.Local(), func() error { return w.Await(w.t.Context(), shop, task) })
+	}
+}
+
+func (w *walk) releaseSome() {
+	w.twice("release", func() error {
+		tasks, err := w.Release(w.t.Context(), w.lease, 1+w.r.IntN(3))
+		w.queue(tasks...)
+		return err
+	})
+}
+
+// hear is of somebody who writes: what waits for them needs no room in the tier.
+func (w *walk) hear() {
+	in := gateway.Inbound{From: gateway.Recipient(w.recipient()), At: time.Now()}
+	w.twice("inbound", func() error {
+		return w.Apply(w.t.Context(), shop, gateway.Callback{Inbound: []gateway.Inbound{in}})
+	})
 }
 
 func (w *walk) refuseOne() {

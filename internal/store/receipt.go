@@ -45,7 +45,8 @@ func mark(so bool, as string) string {
 }
 
 // applyAll sends everything in one pipeline. What was applied before an error
-// is found applied when the callback comes again. told: there are notices.
+// is found applied when the callback comes again. told: there are notices, or
+// messages that needn't wait any longer.
 func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gateway.Callback, run runner) (told bool, err error) {
 	keys := keysOf(account)
 	pipe := s.rdb.Pipeline()
@@ -73,7 +74,7 @@ func (s *Store) applyAll(ctx context.Context, account gateway.AccountID, c gatew
 		if h.Stale(time.Now()) {
 			continue
 		}
-		run(holdScript.Script, ctx, pipe, keys, s.args(account, h.For.Milliseconds(), h.Reason, string(h.Scope), string(h.Outcome), "1")...)
+		run(holdScript.Script, ctx, pipe, keys, s.args(account, h.For.Milliseconds(), h.Reason, string(h.Scope), string(h.Outcome), "1", 0)...)
 	}
 	cmds, err := pipe.Exec(ctx)
 	if err != nil {

@@ -120,6 +120,12 @@ var refuseLua string
 //go:embed scripts/lift.lua
 var liftLua string
 
+//go:embed scripts/release.lua
+var releaseLua string
+
+//go:embed scripts/tier.lua
+var tierLua string
+
 //go:embed scripts/load.lua
 var loadLua string
 
@@ -167,6 +173,7 @@ var (
 	receiptScript  = newScript(receiptLua)
 	recordScript   = newScript(recordLua)
 	refuseScript   = newScript(refuseLua)
+	releaseScript  = newScript(releaseLua)
 	noticedScript  = newScript(noticedLua)
 	noticesScript  = newScript(noticesLua)
 	pollScript     = newScript(pollLua)
@@ -179,4 +186,5 @@ var (
 	dueScript    = redis.NewScript(dueLua)
 	remindScript = redis.NewScript(remindLua)
 	settleScript = redis.NewScript(settleLua)
+	tierScript   = redis.NewScript(tierLua)
 )

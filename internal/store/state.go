@@ -15,9 +15,13 @@ import (
 )
 
 // Hold stops an account from beginning attempts for d, because of an outcome. A
-// hold never shortens one that is in force.
-func (s *Store) Hold(ctx context.Context, account gateway.AccountID, d time.Duration, why gateway.Outcome, reason string, scope gateway.Scope) error {
-	if _, err := s.run(ctx, holdScript, account, d.Milliseconds(), reason, string(scope), string(why), ""); err != nil {
+// hold never shortens one that is in force. share is the part of its rate that
+// the account comes back with; zero changes nothing of that.
+func (s *Store) Hold(
+	ctx context.Context, account gateway.AccountID, d time.Duration, why gateway.Outcome, reason string, scope gateway.Scope, share float64,
+) error {
+	part := strconv.FormatFloat(share, 'f', -1, 64)
+	if _, err := s.run(ctx, holdScript, account, d.Milliseconds(), reason, string(scope), string(why), "", part); err != nil {
 		return unavailable("hold", string(account), err)
 	}
 	return nil
@@ -90,6 +94,7 @@ func (s *Store) States(ctx context.Context, accounts []gateway.AccountID) (map[g
 	type reads struct {
 		counters, hold, seconds *redis.MapStringStringCmd
 		health                  *redis.SliceCmd
+		tier                    *tierReads
 	}
 	pipe := s.rdb.Pipeline()
 	now := pipe.Time(ctx)
@@ -101,6 +106,7 @@ func (s *Store) States(ctx context.Context, accounts []gateway.AccountID) (map[g
 			hold:     pipe.HGetAll(ctx, redisdb.Key(tag, "hold")),
 			seconds:  pipe.HGetAll(ctx, redisdb.Key(tag, "sec")),
 			health:   pipe.MGet(ctx, healthKey(account)), // GET would answer an error for the most
+			tier:     s.readTier(ctx, pipe, account),
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
@@ -113,6 +119,7 @@ func (s *Store) States(ctx context.Context, accounts []gateway.AccountID) (map[g
 			text, _ := v[0].(string)
 			st.Health = decodeHealth(text)
 		}
+		st.Tier = cmds[i].tier.state(now.Val())
 		states[account] = st
 	}
 	return states, nil
@@ -129,6 +136,9 @@ func decodeState(counters, hold, seconds map[string]string, now time.Time) gatew
 	st.Paused = hold[pauseField("")] != ""
 	if until := moment(hold["until"]); until.After(now) {
 		st.Hold = &gateway.Hold{Until: until, Reason: hold["reason"], Scope: gateway.Scope(hold["scope"])}
+	}
+	if share, err := strconv.ParseFloat(hold["share"], 64); err == nil {
+		st.Ramp = gateway.Ramp{Share: share, From: moment(hold["grows"])}
 	}
 	if b := hold["breaker"]; b != "" {
 		st.Breaker = gateway.BreakerState(b)

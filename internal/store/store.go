@@ -35,6 +35,8 @@ type Options struct {
 	// Lookups says whether the provider is asked if it has what has become unknown
 	// from now on (DuePoll); nil: of no account.
 	Lookups func(gateway.AccountID) bool
+	// Tier is an account's tier; nil: no account has one.
+	Tier func(gateway.AccountID) gateway.Tier
 	// IdempotencyTTL is how long keys are remembered; zero means 24 hours.
 	IdempotencyTTL time.Duration
 	// WaitReplicas is the number of replicas that must have an accepted

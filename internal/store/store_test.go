@@ -336,7 +336,7 @@ func TestBeginRefuses(t *testing.T) {
 			return b.intent(m.ID, 0, "n")
 		}, gateway.VerdictFenced},
 		{"a held account", func(b *bench, m gateway.Message) gateway.Intent {
-			b.must(b.Hold(b.t.Context(), shop, time.Minute, gateway.OutcomeThrottled, "throttled", gateway.ScopeAccount))
+			b.must(b.Hold(b.t.Context(), shop, time.Minute, gateway.OutcomeThrottled, "throttled", gateway.ScopeAccount, 0))
 			return b.intent(m.ID, 0, "n")
 		}, gateway.VerdictHeld},
 		{"a paused account", func(b *bench, m gateway.Message) gateway.Intent {
@@ -958,8 +958,8 @@ func TestStateOfAnAccount(t *testing.T) {
 		b.record(gateway.Ending{Message: m.ID, Nonce: "n", Next: gateway.StatusAccepted})
 		b.must(b.Pause(t.Context(), shop, gateway.Bulk))
 		b.must(b.SetBreaker(t.Context(), shop, gateway.BreakerOpen))
-		b.must(b.Hold(t.Context(), shop, time.Minute, gateway.OutcomeThrottled, "throttled", gateway.ScopeApp))
-		b.must(b.Hold(t.Context(), shop, time.Second, gateway.OutcomeThrottled, "shorter", gateway.ScopeAccount))
+		b.must(b.Hold(t.Context(), shop, time.Minute, gateway.OutcomeThrottled, "throttled", gateway.ScopeApp, 0))
+		b.must(b.Hold(t.Context(), shop, time.Second, gateway.OutcomeThrottled, "shorter", gateway.ScopeAccount, 0))
 		got, err := b.State(t.Context(), shop)
 		b.must(err)
 		if got.Hold == nil || time.Until(got.Hold.Until) < 50*time.Second {
@@ -1024,7 +1024,7 @@ func TestHoldIsLiftedOnlyForItsReason(t *testing.T) {
 			b.must(err)
 			return st.Hold != nil
 		}
-		b.must(b.Hold(t.Context(), shop, time.Minute, gateway.OutcomeSuspended, "bad token", gateway.ScopeAccount))
+		b.must(b.Hold(t.Context(), shop, time.Minute, gateway.OutcomeSuspended, "bad token", gateway.ScopeAccount, 0))
 		lift := func(why gateway.Outcome) bool {
 			lifted, err := b.Lift(t.Context(), shop, why, false)
 			b.must(err)
@@ -1035,6 +1035,31 @@ func TestHoldIsLiftedOnlyForItsReason(t *testing.T) {
 		}
 		if !lift(gateway.OutcomeSuspended) || lift(gateway.OutcomeSuspended) || held() {
 			t.Error("not lifted, or more than once")
+		}
+	})
+}
+
+func TestRampIsKeptBesideTheHold(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		if c := b.keep(); c.Share != 0 {
+			t.Errorf("without a throttle: %+v", c)
+		}
+		b.must(b.Hold(t.Context(), shop, time.Minute, gateway.OutcomeThrottled, "limit", gateway.ScopeAccount, 0.5))
+		b.must(b.Hold(t.Context(), shop, time.Second, gateway.OutcomeThrottled, "limit", gateway.ScopeAccount, 0.25))
+		b.must(b.Hold(t.Context(), shop, time.Second, gateway.OutcomeSuspended, "token", gateway.ScopeAccount, 0))
+		c := b.keep()
+		if c.Share != 0.25 || c.GrowsIn > c.HeldFor || c.GrowsIn < 55*time.Second {
+			t.Errorf("the next owner hears of %v from %v on, held for %v", c.Share, c.GrowsIn, c.HeldFor)
+		}
+		st, err := b.State(t.Context(), shop)
+		b.must(err)
+		if st.Ramp.Share != 0.25 || !st.Ramp.From.Equal(st.Hold.Until) {
+			t.Errorf("readers see %+v beside %+v", st.Ramp, st.Hold)
+		}
+		key := redisdb.Key(shop.Tag(), "hold")
+		b.must(b.rdb.HSet(t.Context(), key, "until", 1, "grows", time.Now().Add(-11*time.Minute).UnixMilli()).Err())
+		if c := b.keep(); c.Share != 0 || b.rdb.HExists(t.Context(), key, "share").Val() {
+			t.Errorf("long after it is still kept: %+v", c)
 		}
 	})
 }

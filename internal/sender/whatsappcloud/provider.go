@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"sluice/internal/gateway"
 	"sluice/internal/sender"
@@ -38,8 +39,9 @@ type Provider struct {
 }
 
 var (
-	_ sender.Provider = (*Provider)(nil)
-	_ sender.Uploader = (*Provider)(nil)
+	_ sender.Provider    = (*Provider)(nil)
+	_ sender.Uploader    = (*Provider)(nil)
+	_ sender.PairLimited = (*Provider)(nil)
 )
 
 // New makes the provider of one phone number.
@@ -60,6 +62,12 @@ func New(s Settings) *Provider {
 // String names the number and none of the credentials, for whoever prints a
 // provider.
 func (p *Provider) String() string { return "whatsapp-cloud number " + p.settings.PhoneNumberID }
+
+// PairLimit is what the reference says of messages to one user: one in six
+// seconds, 45 borrowed from the future. Beyond it comes error 131056.
+func (p *Provider) PairLimit() gateway.PairLimit {
+	return gateway.PairLimit{Every: 6 * time.Second, Burst: 45}
+}
 
 // MediaRule is the table of the Cloud API reference, media.
 func (p *Provider) MediaRule(kind gateway.MediaKind) gateway.MediaRule {

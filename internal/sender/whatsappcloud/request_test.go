@@ -469,6 +469,14 @@ func refusedCases(t *testing.T) []providertest.RefusedCase {
 	}
 }
 
+// By hand from the Cloud API reference.
+func TestPairLimitIsTheReferences(t *testing.T) {
+	want := gateway.PairLimit{Every: 6 * time.Second, Burst: 45}
+	if got := whatsappcloud.New(settings("")).PairLimit(); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 // A 422 tells its reader which provider it was that couldn't.
 func TestRefusalsNameTheProvider(t *testing.T) {
 	for _, c := range refusedCases(t) {

@@ -28,6 +28,7 @@
 --   w:<h>   string  when the recipient was last heard, within a service window
 --   st:<h>  string  when the recipient last took a stop back
 --   al:<h>  string  the recipient whom the provider knows by another number
+--   tier    zset    recipient -> when last counted; under the tag of the tier
 --
 -- Fields of a record: a account, p lane, to recipient, y type, c content, ct
 -- when it was created, ex when it expires, sa send_at, r reference, rt reply_to,
@@ -53,6 +54,10 @@ local P = KEYS[1]
 local KEEP_CONTENT, KEEP_RECORD = tonumber(ARGV[1]), tonumber(ARGV[2])
 local KEEP_DEAD, GRACE = tonumber(ARGV[3]), tonumber(ARGV[4])
 local EVENTS, PARKED_RECEIPT_MS = 100000, 3600000
+
+-- What waits for room in the tier is parked beyond all times, by when it was
+-- accepted.
+local BEYOND = 4000000000000000
 
 local function arg(i) return ARGV[i + 4] end
 local function int(x) return string.format('%.0f', x) end

@@ -2,9 +2,30 @@
 -- Args: recipient, ms when it was said (0 or less: nobody knows), ms a service
 -- window lasts (0: it opens none), consent: stop, start, stop-marketing,
 -- start-marketing or '', the number the recipient has changed to or ''.
+-- Returns "noted" and, if something is due of what waited, "due".
 local from, said, window, consent, moved = arg(1), tonumber(arg(2)), tonumber(arg(3)), arg(4), arg(5)
 local at = clock()
 said = math.min(said, at)
+local word = ''
+
+-- What waits for room in the tier needs none within a service window.
+local function bring_back(to)
+  for _, lane in ipairs({'t', 'b'}) do
+    local id = redis.call('HGET', P .. 'lw', lane .. hash(to))
+    for _ = 1, 32 do
+      if not id then break end
+      local m = load(id)
+      if not m then break end
+      if m.s == 'q' and m.k and tonumber(m.k) >= BEYOND then
+        park(id, m, at)
+        save(id, m)
+        word = 'due'
+      end
+      id = m.pv
+    end
+  end
+end
+
 -- Providers repeat callbacks for days: only a younger word replaces an older one.
 local REPEATED_MS = 8 * 86400000
 
@@ -14,6 +35,7 @@ local function note(to)
     if said > tonumber(redis.call('GET', key) or '0') then
       redis.call('SET', key, int(said), 'PX', int(said + window - at))
     end
+    bring_back(to)
   end
   local started = P .. 'st:' .. hash(to)
 
@@ -70,4 +92,4 @@ end
 heard(from)
 local known = redis.call('GET', P .. 'al:' .. hash(from))
 if known then heard(known) end -- who is written to by another number
-return 'noted'
+return {'noted', word}

@@ -5,12 +5,15 @@
 -- provider is first asked after one that has become unknown (0: it isn't asked).
 -- Returns "kept", ms until the next thing is due (0: nothing waits), ms of the
 -- account's hold, what is paused (a all, t, b), whether there was more than it
--- did at one time (0, 1), whether attempts have become unknown (0, 1), then
--- id#sequence and lane of each task.
+-- did at one time (0, 1), whether attempts have become unknown (0, 1), the part
+-- of its rate that a throttle left the account ('': there was none lately) and ms
+-- until that grows, how many messages wait for room in the tier, then id#sequence
+-- and lane of each task.
 if not owned(arg(1), arg(2)) then return {'fenced'} end
 even_if_full()
 local most, at = tonumber(arg(3)), clock()
 local stale, attempts = tonumber(arg(4)), tonumber(arg(5))
+local RAMP_KEPT_MS = 600000 -- longer than any account takes to come back from a throttle
 local tasks, more, doubts = {}, '0', '0'
 
 local function overdue(name, till)
@@ -185,12 +188,23 @@ head('su', 0)
 head('out', stale)
 head('bx', 0) -- at once, for a line is no time
 
-local hold = redis.call('HMGET', P .. 'hold', 'until', 'pause', 'pauset', 'pauseb')
+local hold = redis.call('HMGET', P .. 'hold', 'until', 'pause', 'pauset', 'pauseb', 'share', 'grows')
 local held = hold[1] and math.max(tonumber(hold[1]) - at, 0) or 0
 local paused = (hold[2] and 'a' or '') .. (hold[3] and 't' or '') .. (hold[4] and 'b' or '')
 if held > 0 and (next_due == 0 or at + held < next_due) then next_due = at + held end
 
-local result = {'kept', int(next_due == 0 and 0 or math.max(next_due - at, 1)), int(held), paused, more, doubts}
+local share, grows_in = hold[5] or '', 0
+if hold[6] then grows_in = tonumber(hold[6]) - at end
+if grows_in < -RAMP_KEPT_MS then
+  redis.call('HDEL', P .. 'hold', 'share', 'grows')
+  share = ''
+end
+
+local waiting = redis.call('ZCOUNT', P .. 'parkt', int(BEYOND), '+inf') + redis.call('ZCOUNT', P .. 'parkb', int(BEYOND), '+inf')
+
+local result = {
+  'kept', int(next_due == 0 and 0 or math.max(next_due - at, 1)), int(held), paused, more, doubts, share, int(grows_in), int(waiting),
+}
 for _, task in ipairs(tasks) do
   result[#result + 1] = task[1]
   result[#result + 1] = task[2]
