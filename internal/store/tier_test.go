@@ -188,6 +188,22 @@ func TestWhoWritesGetsWhatWaitedForTheTier(t *testing.T) {
 	})
 }
 
+func TestWhoWritesByAnotherNumberGetsWhatWaitedForTheTier(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		sent, waits := b.accept(text(string(person), "x")), b.accept(text(string(person), "y"))
+		b.mustBegin(sent.ID, 0, "n")
+		e := yes(sent, "n", "wamid.1")
+		e.Alias = "+551187654321"
+		b.record(e)
+		b.must(b.Await(t.Context(), shop, gateway.Task{Message: waits.ID}))
+		b.inbound(gateway.Inbound{From: e.Alias})
+		b.checkCounters()
+		if c := b.keep(); len(c.Tasks) != 1 || c.Tasks[0].Message != waits.ID || c.Beyond != 0 {
+			t.Errorf("Keep: %+v, want what waited", c)
+		}
+	})
+}
+
 func TestOperatorsSeeWhyMessagesWait(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		tier := gateway.Tier{Limit: 1, Count: gateway.PortfolioTag(gateway.WhatsAppCloud, "p")}
