@@ -230,7 +230,11 @@ local function leave_line(id, m, begun)
   if not begun then last = m.pv end
   for _ = 1, 32 do
     if not last then break end
-    local b = redis.call('HMGET', rec(last), 's', 'pv')
+    local b = redis.call('HMGET', rec(last), 's', 'pv', 'to')
+    if b[3] ~= m.to then -- a batch's line that was posted anew, to somebody else
+      last = nil
+      break
+    end
     if b[1] == 'q' then break end
     last = nil
     if passed_by(b[1]) and b[2] then last = b[2] end
