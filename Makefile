@@ -50,7 +50,7 @@ bench-go:
 ## lint: format, import rules and all else that golangci-lint knows
 .PHONY: lint
 lint: $(GOLANGCI_LINT)
-	$(GOLANGCI_LINT) run ./...
+	$(GOLANGCI_LINT) run --allow-parallel-runners ./...
 	$(GO) mod tidy -diff
 
 $(GOLANGCI_LINT):
