@@ -396,7 +396,8 @@ func TestDefaultsOfABatch(t *testing.T) {
 			if tc.message != "" {
 				tc.message = "," + tc.message
 			}
-			s.jsonBatch(`{"account":"shop-eu","defaults":{` + tc.defaults + `},"messages":[{"to":"+46732001122"` + tc.message + `}]}`).taken()
+			s.do(http.MethodPost, "/v1/batches", keyAll,
+				`{"account":"shop-eu","defaults":{`+tc.defaults+`},"messages":[{"to":"+46732001122"`+tc.message+`}]}`, headerIdempotencyKey, "k").taken()
 			want := tc.want
 			want.Account, want.To, want.Priority = "shop-eu", "+46732001122", gateway.Bulk
 			if want.OnUnknown == "" {
@@ -906,7 +907,7 @@ func FuzzJSONBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		body := []byte(text)
 		if wellFormed(body, batchDepth) != nil || body[skipSpace(body, 0)] != '{' {
-			t.Skip()
+			return // such a body is refused before
 		}
 		d := json.NewDecoder(bytes.NewReader(body))
 		_, _ = d.Token()

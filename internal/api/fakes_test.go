@@ -682,12 +682,9 @@ func (b *batches) CompleteBatch(ctx context.Context, _ gateway.AccountID, id gat
 func (b *batches) CancelBatch(ctx context.Context, id gateway.BatchID) (gateway.Batch, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err := b.disturbed(ctx); err != nil {
+	batch, err := b.find(ctx, id)
+	if err != nil {
 		return gateway.Batch{}, err
-	}
-	batch, ok := b.kept[gateway.MessageID(id).BatchID()] // as in Redis, where the line isn't part of a batch's name
-	if !ok {
-		return gateway.Batch{}, gateway.ErrNotFound
 	}
 	if batch.CancelledAt.IsZero() {
 		batch.CancelledAt = b.now()
@@ -700,14 +697,23 @@ func (b *batches) CancelBatch(ctx context.Context, id gateway.BatchID) (gateway.
 func (b *batches) Batch(ctx context.Context, id gateway.BatchID) (gateway.Batch, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err := b.disturbed(ctx); err != nil {
+	batch, err := b.find(ctx, id)
+	if err != nil {
 		return gateway.Batch{}, err
+	}
+	return *batch, nil
+}
+
+// find is called under the lock.
+func (b *batches) find(ctx context.Context, id gateway.BatchID) (*gateway.Batch, error) {
+	if err := b.disturbed(ctx); err != nil {
+		return nil, err
 	}
 	batch, ok := b.kept[gateway.MessageID(id).BatchID()] // as in Redis, where the line isn't part of a batch's name
 	if !ok {
-		return gateway.Batch{}, gateway.ErrNotFound
+		return nil, gateway.ErrNotFound
 	}
-	return *batch, nil
+	return batch, nil
 }
 
 func (b *batches) Batches(ctx context.Context, q gateway.BatchQuery) (gateway.BatchPage, error) {

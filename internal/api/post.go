@@ -258,7 +258,7 @@ func (s *Server) postMessage(c *call) error {
 		return outsideKey()
 	}
 	key, keyFaults := idempotencyKey(c.Request().Header)
-	post, late, err := s.judge(body, key, misread, keyFaults)
+	post, late, err := s.judge(body, key, misread, keyFaults, key != "")
 	if err != nil {
 		return err
 	}
@@ -291,10 +291,11 @@ func (s *Server) enqueue(ctx context.Context, about slog.Attr, messages ...*gate
 }
 
 // judge makes a post of a body, still without the message's id; keyFaults is what
-// is wrong with its key. A post that is refused only because its times have
+// is wrong with its key, and hashed has the body hashed, which only what may be
+// recognised later needs. A post that is refused only because its times have
 // passed since it was written comes with that refusal as late: it may be the
 // repetition of one that was accepted in time.
-func (s *Server) judge(body *postBody, key string, misread, keyFaults []gateway.FieldError) (post gateway.Post, late *problem, err error) {
+func (s *Server) judge(body *postBody, key string, misread, keyFaults []gateway.FieldError, hashed bool) (post gateway.Post, late *problem, err error) {
 	now := s.Now().UTC().Truncate(time.Millisecond)
 	account, known := s.Directory.Account(body.Account)
 	v := body.judge(&account, now)
@@ -320,7 +321,9 @@ func (s *Server) judge(body *postBody, key string, misread, keyFaults []gateway.
 		late = invalid(v.passed...)
 	}
 	post = gateway.Post{Message: v.message, IdempotencyKey: key, Passed: late != nil}
-	post.BodyHash, err = body.hash()
+	if hashed {
+		post.BodyHash, err = body.hash()
+	}
 	return post, late, err
 }
 

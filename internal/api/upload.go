@@ -229,7 +229,8 @@ func (u *upload) judge(index int, text []byte) error {
 	if utf8.RuneCountInString(body.IdempotencyKey) > maxKey {
 		keyFaults = []gateway.FieldError{{Field: "idempotency_key", Message: fmt.Sprintf("must have at most %d characters", maxKey)}}
 	}
-	post, late, err := u.s.judge(&body.postBody, body.IdempotencyKey, misread, keyFaults)
+	keyed := u.key != "" || body.IdempotencyKey != ""
+	post, late, err := u.s.judge(&body.postBody, body.IdempotencyKey, misread, keyFaults, keyed)
 	if err != nil {
 		p := problemOf(err)
 		if p.kind == kindInternal {
@@ -238,7 +239,7 @@ func (u *upload) judge(index int, text []byte) error {
 		u.refuse(index, p)
 		return nil
 	}
-	posted := late == nil || u.key != "" || body.IdempotencyKey != ""
+	posted := late == nil || keyed
 	u.pending.lines = append(u.pending.lines, line{index: index, refusal: late, posted: posted})
 	if posted {
 		u.pending.posts = append(u.pending.posts, post)
